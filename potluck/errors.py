@@ -1,0 +1,137 @@
+"""Every error that Potluck raises on purpose; each message says what to do next.
+
+    PotluckError
+    |- ConfigError       a YAML file of config/ is wrong: file, line, fix
+    |- SettingError      an environment variable or .env entry is wrong
+    |- StartError        the server cannot start here: port, data folder, second server
+    |- DatabaseError     PostgreSQL is not to be had
+    |- ToolError         a tool could not do it; the text goes to the model
+    |- ProviderError     one call to one model of one provider failed
+    |- ChainError        every link of a chain failed; names each of them
+    `- BudgetError       a run used up its calls or tokens
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+
+class PotluckError(Exception):
+    """An error with a sentence for the user and, where there is one, the fix."""
+
+    def __init__(self, message: str, *, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.fix}" if self.fix else self.message
+
+
+class ConfigError(PotluckError):
+    """A configuration file says something that makes no sense."""
+
+    def __init__(self, message: str, *, file: Path, line: int | None, fix: str) -> None:
+        super().__init__(message, fix=fix)
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line is not None else str(self.file)
+        return f"{place}: {self.message} Fix: {self.fix}"
+
+
+class SettingError(PotluckError):
+    """A setting (environment variable or .env entry) has a value that cannot be used."""
+
+
+class StartError(PotluckError):
+    """The server cannot start on this machine as asked."""
+
+
+class DatabaseError(PotluckError):
+    """PostgreSQL could not be started or reached."""
+
+
+class ToolError(PotluckError):
+    """A tool could not do what it was asked; the message is written for the model to act on."""
+
+
+class BudgetError(PotluckError):
+    """A run has used up its budget of model calls or tokens."""
+
+
+class ErrorKind(StrEnum):
+    """What went wrong in a call to a provider; decides what the chain does next."""
+
+    MINUTE = "minute"
+    DAY = "day"
+    MONTH = "month"
+    CREDITS = "credits"
+    CONCURRENCY = "concurrency"
+    AUTH = "auth"
+    MODEL_GONE = "model_gone"
+    TOO_LARGE = "too_large"
+    BAD_TOOL_CALL = "bad_tool_call"
+    CONTENT_FILTER = "content_filter"
+    EMPTY = "empty"
+    OVERLOAD = "overload"
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    CALLER = "caller"
+    UNKNOWN = "unknown"
+
+
+class ErrorScope(StrEnum):
+    """What an error speaks about: one request, a model, a key, or the whole provider."""
+
+    REQUEST = "request"
+    MODEL = "model"
+    KEY = "key"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFault:
+    """What is known of a failed call: kind, scope, and until when it lasts (None: unknown)."""
+
+    kind: ErrorKind
+    scope: ErrorScope
+    message: str
+    until: datetime | None = None
+    status: int | None = None
+
+
+class ProviderError(PotluckError):
+    """One call to one model failed; carries the fault, free of secrets."""
+
+    def __init__(self, provider: str, model: str, fault: ProviderFault) -> None:
+        back = f", back at {fault.until:%Y-%m-%d %H:%M:%S %Z}" if fault.until else ""
+        super().__init__(f"{provider}/{model}: {fault.kind.value}: {fault.message}{back}")
+        self.provider = provider
+        self.model = model
+        self.fault = fault
+
+    @property
+    def kind(self) -> ErrorKind:
+        """The fault's kind."""
+        return self.fault.kind
+
+
+class ChainError(PotluckError):
+    """Every model that could have answered this call failed."""
+
+    def __init__(self, attempts: Sequence[ProviderError]) -> None:
+        tried = "; ".join(str(attempt) for attempt in attempts) or "no model fits this call"
+        super().__init__(
+            f"No model could answer: {tried}.",
+            fix="Wait until one is back, or add a key: see `potluck check`.",
+        )
+        self.attempts = tuple(attempts)
+
+    @property
+    def back_at(self) -> datetime | None:
+        """When the first of the failed models is back, if any of them told."""
+        return min((a.fault.until for a in self.attempts if a.fault.until), default=None)

@@ -1,0 +1,73 @@
+"""What happens in a run, as typed events on LangGraph's `custom` stream: one vocabulary.
+
+Answer text is not here: it streams as LangChain message chunks (`messages` mode). A chunk whose
+metadata says `audience: user` is part of the answer; any other is the agent's own thinking.
+"""
+
+from typing import Literal, TypedDict
+
+AUDIENCE_KEY = "audience"
+Audience = Literal["user", "agent"]
+
+StepStatus = Literal["todo", "doing", "done", "failed"]
+
+
+class StepEvent(TypedDict):
+    """The run entered a node; `text` says in plain words what it does there."""
+
+    type: Literal["step"]
+    node: str
+    text: str
+
+
+class PlanStepView(TypedDict):
+    """One step of the plan as shown to people."""
+
+    id: int
+    goal: str
+    status: StepStatus
+
+
+class PlanEvent(TypedDict):
+    """The plan was made or has changed; holds all of it."""
+
+    type: Literal["plan"]
+    steps: list[PlanStepView]
+
+
+class ToolCallEvent(TypedDict):
+    """A tool is about to run."""
+
+    type: Literal["tool_call"]
+    id: str
+    name: str
+    args: dict[str, object]
+
+
+class ToolResultEvent(TypedDict):
+    """A tool has ended; `text` is cut to what a person would read."""
+
+    type: Literal["tool_result"]
+    id: str
+    name: str
+    ok: bool
+    text: str
+
+
+class FailoverEvent(TypedDict):
+    """A model failed and the next one is asked."""
+
+    type: Literal["failover"]
+    failed: str
+    reason: str
+
+
+class VerdictEvent(TypedDict):
+    """The reflector judged the work."""
+
+    type: Literal["verdict"]
+    verdict: Literal["accept", "retry", "replan", "ask"]
+    reason: str
+
+
+Event = StepEvent | PlanEvent | ToolCallEvent | ToolResultEvent | FailoverEvent | VerdictEvent

@@ -1,0 +1,104 @@
+"""The settings of this process; the only module that reads the environment and .env."""
+
+import os
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from potluck.errors import SettingError
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+def _default_home() -> Path:
+    # As root, PostgreSQL runs as a user of its own that must be able to reach the folder;
+    # /root is closed to it, and opening /root would be worse.
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/potluck")
+    return Path(platformdirs.user_data_dir("potluck", appauthor=False))
+
+
+class Settings(BaseSettings):
+    """Potluck's settings, frozen; each field is the environment variable of the same name.
+
+    Sources, first wins: environment, `.env` in the project folder, default.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    env_file: ClassVar[Path] = PROJECT_DIR / ".env"
+
+    potluck_home: Path = Field(default_factory=_default_home)
+    potluck_config_dir: Path = PROJECT_DIR / "config"
+    potluck_simulator: AnyHttpUrl | None = None
+    potluck_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    potluck_log_level: str = "warning"
+    database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+
+    @field_validator("potluck_home", "potluck_config_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("potluck_api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(key.strip() for key in value.split(",") if key.strip())
+
+    @field_validator("potluck_log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        level = value.strip().lower()
+        if level not in {"debug", "info", "warning", "error", "critical"}:
+            raise ValueError("must be one of debug, info, warning, error, critical")
+        return level
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("postgres"):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings. Raises SettingError that names each wrong variable and the fix."""
+        try:
+            # pydantic-settings takes the file as an argument its type stubs do not declare
+            extra: dict[str, Any] = {"_env_file": cls.env_file}
+            return cls(**extra)
+        except ValidationError as error:
+            wrong = "; ".join(
+                f"{str(item['loc'][0]).upper()} {item['msg'].removeprefix('Value error, ')}"
+                for item in error.errors()
+            )
+            raise SettingError(
+                f"A setting cannot be used: {wrong}.",
+                fix=f"Mend it in the environment or in {cls.env_file}.",
+            ) from error
+
+    @cached_property
+    def _file_values(self) -> dict[str, str | None]:
+        return dotenv_values(self.env_file) if self.env_file.is_file() else {}
+
+    def key(self, name: str) -> SecretStr | None:
+        """The provider key in the variable `name`, or None when unset or blank."""
+        value = os.environ.get(name) or self._file_values.get(name) or ""
+        return SecretStr(value.strip()) if value.strip() else None
+
+
+def create_env_file() -> bool:
+    """Copy `.env.example` to `.env` unless there is one. True if it was made now."""
+    if Settings.env_file.exists():
+        return False
+    shutil.copyfile(PROJECT_DIR / ".env.example", Settings.env_file)
+    Settings.env_file.chmod(0o600)
+    return True
