@@ -1,8 +1,9 @@
 """The state of a run: plain JSON-able values, so that Studio can show and edit every step."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, NotRequired, TypedDict
 
-from langchain_core.messages import AnyMessage
+from langchain_core.messages import AnyMessage, ToolCall
 from langgraph.graph.message import add_messages
 
 from potluck.events import StepStatus
@@ -33,6 +34,10 @@ class Usage(TypedDict):
     input_tokens: int
     output_tokens: int
     tool_calls: int
+    restart: NotRequired[bool]
+
+
+NOTHING_USED = Usage(calls=0, input_tokens=0, output_tokens=0, tool_calls=0)
 
 
 class Context(TypedDict, total=False):
@@ -43,24 +48,15 @@ class Context(TypedDict, total=False):
     instructions: str
     """System prompt of the caller, added to ours."""
     privacy: Literal["private", "any"]
-    priority: Literal["interactive", "background", "batch"]
+    """`private`: only providers that do not train on prompts."""
     max_calls: int
-    """Model calls this run may make; default 25."""
-
-
-def merge_steps(left: list[Step], right: list[Step] | None) -> list[Step]:
-    """Merge steps by id; None empties the plan. Parallel steps each write only their own."""
-    if right is None:
-        return []
-    merged = {step["id"]: step for step in left}
-    merged.update({step["id"]: step for step in right})
-    return [merged[key] for key in sorted(merged)]
+    """Model calls this run may make."""
 
 
 def merge_work(
-    left: dict[str, list[AnyMessage]], right: dict[str, list[AnyMessage] | None] | None
+    left: dict[str, list[AnyMessage]], right: Mapping[str, list[AnyMessage] | None] | None
 ) -> dict[str, list[AnyMessage]]:
-    """Append each step's new messages to its transcript; None drops that transcript, or all."""
+    """Append to each step's transcript; None in place of messages drops it, None for all, all."""
     if right is None:
         return {}
     merged = dict(left)
@@ -68,19 +64,18 @@ def merge_work(
         if messages is None:
             merged.pop(step_id, None)
         else:
-            merged[step_id] = list(add_messages(merged.get(step_id, []), messages))  # type: ignore[arg-type] # its stub is wider than what it returns for lists
+            merged[step_id] = add_messages(merged.get(step_id, []), messages)  # type: ignore[assignment, arg-type] # declared as a union; gives a list for lists
     return merged
 
 
-def add_usage(left: Usage, right: Usage | None) -> Usage:
-    """Sum what was used; None starts again at nothing (a new run)."""
-    if right is None:
-        return Usage(calls=0, input_tokens=0, output_tokens=0, tool_calls=0)
+def add_usage(left: Usage, right: Usage) -> Usage:
+    """Sum two usages; one marked `restart` begins a new run's account."""
+    base = NOTHING_USED if right.get("restart") else left
     return Usage(
-        calls=left.get("calls", 0) + right["calls"],
-        input_tokens=left.get("input_tokens", 0) + right["input_tokens"],
-        output_tokens=left.get("output_tokens", 0) + right["output_tokens"],
-        tool_calls=left.get("tool_calls", 0) + right["tool_calls"],
+        calls=base["calls"] + right["calls"],
+        input_tokens=base["input_tokens"] + right["input_tokens"],
+        output_tokens=base["output_tokens"] + right["output_tokens"],
+        tool_calls=base["tool_calls"] + right["tool_calls"],
     )
 
 
@@ -91,11 +86,30 @@ class Input(TypedDict):
 
 
 class State(Input):
-    """Everything a run knows; `messages` is the conversation, `work` each step's own transcript."""
+    """Everything a run knows; `messages` is the conversation, `work` each step's transcript."""
 
     task_type: NotRequired[TaskType]
-    plan: Annotated[list[Step], merge_steps]
-    work: Annotated[dict[str, list[AnyMessage]], merge_work]
+    plan: NotRequired[list[Step]]
+    work: NotRequired[Annotated[dict[str, list[AnyMessage]], merge_work]]
+    verdict: NotRequired[Verdict]
     lessons: NotRequired[list[str]]
-    replans: NotRequired[int]
-    usage: Annotated[Usage, add_usage]
+    send_backs: NotRequired[int]
+    usage: NotRequired[Annotated[Usage, add_usage]]
+
+
+class ModelTask(TypedDict):
+    """One round of the model: on a step's transcript, or on the conversation (`step_id` None)."""
+
+    step_id: int | None
+    transcript: list[AnyMessage]
+    task_type: TaskType
+    usage: Usage
+
+
+class ToolTask(TypedDict):
+    """One tool call, of a step or of the conversation."""
+
+    step_id: int | None
+    call: ToolCall
+    repeats: int
+    """How often this very call has already been made in its transcript."""

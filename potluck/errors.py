@@ -1,14 +1,14 @@
 """Every error that Potluck raises on purpose; each message says what to do next.
 
-    PotluckError
-    |- ConfigError       a YAML file of config/ is wrong: file, line, fix
-    |- SettingError      an environment variable or .env entry is wrong
-    |- StartError        the server cannot start here: port, data folder, second server
-    |- DatabaseError     PostgreSQL is not to be had
-    |- ToolError         a tool could not do it; the text goes to the model
-    |- ProviderError     one call to one model of one provider failed
-    |- ChainError        every link of a chain failed; names each of them
-    `- BudgetError       a run used up its calls or tokens
+PotluckError
+|- ConfigError       a YAML file of config/ is wrong: file, line, fix
+|- SettingError      an environment variable or .env entry is wrong
+|- StartError        the server cannot start here: port, data folder, second server
+|- DatabaseError     PostgreSQL is not to be had
+|- ToolError         a tool could not do it; the text goes to the model
+|- ProviderError     one call to one model of one provider failed
+|- ChainError        every link of a chain failed; names each of them
+`- BudgetError       a run used up its calls or tokens
 """
 
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ Api = Literal["gemini", "groq", "together", "huggingface", "ollama", "openai", "
 Capability = Literal["tools", "json", "vision"]
 TaskType = Literal["code_generation", "complex_reasoning", "simple_task", "general"]
 DataPolicy = Literal["yes", "no", "unknown"]
+Privacy = Literal["private", "any"]
 
 OFFLINE = "offline"
 
@@ -28,7 +29,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of one provider; sizes in tokens."""
+    """One model of one provider; sizes in tokens.
+
+    `max_output` and `temperature` are sent with each call that does not set its own.
+    """
 
     provider: str
     id: str
@@ -49,7 +53,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One account at one service: where it is, how to sign in, what it serves."""
+    """One account at one service: where it is, how to sign in, what it serves.
+
+    `limits` hold for all models of one key together; each model's own are never wider.
+    `base_url` may hold `${NAME}`, filled from the settings when the provider's status is asked.
+    """
 
     id: str
     api: Api
@@ -58,7 +66,9 @@ class Provider:
     models: tuple[Model, ...]
     trains_on_prompts: DataPolicy = "unknown"
     paid: bool = False
+    enabled: bool = True
     get_key_url: str | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,7 @@ class Catalog:
     routes: Mapping[TaskType, tuple[str, ...]]
     fallback: Fallback = field(default_factory=Fallback)
     optimization: Optimization = field(default_factory=Optimization)
+    privacy: Privacy = "any"
 
     def models(self) -> list[Model]:
         """All models, in the catalog's order."""

@@ -1,0 +1,100 @@
+"""Where a run goes next: pure functions of the state."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
+from langgraph.types import Send
+
+from graph.state import NOTHING_USED, ModelTask, State, ToolTask
+
+
+def after_triage(state: State) -> Literal["planner", "__end__"] | list[Send]:
+    """Answered: the end. Tool calls: run them. Nothing said: make a plan."""
+    last = state["messages"][-1]
+    if not isinstance(last, AIMessage):
+        return "planner"
+    return _tool_sends(None, state["messages"]) or "__end__"
+
+
+def after_executor(state: State) -> Literal["reflector"] | list[Send]:
+    """Run the tools or the model for every step in work; reflect when all steps are settled.
+
+    Everything sent out comes back to the executor at the same time, so no step is sent out twice.
+    """
+    plan = state.get("plan", [])
+    if not plan:
+        return [_model_send(None, state["messages"], state)]
+    work = state.get("work", {})
+    doing = [step["id"] for step in plan if step["status"] == "doing"]
+    sends = [
+        send
+        for step_id in doing
+        for send in _tool_sends(step_id, work[str(step_id)])
+        or [_model_send(step_id, work[str(step_id)], state)]
+    ]
+    return sends or "reflector"
+
+
+def after_model(state: State) -> Literal["executor", "__end__"] | list[Send]:
+    """A step's move goes to the executor. Without a plan: run the tools, or end with the answer."""
+    if state.get("plan"):
+        return "executor"
+    return _tool_sends(None, state["messages"]) or "__end__"
+
+
+def after_reflector(state: State) -> Literal["executor", "planner", "__end__"]:
+    """Accepted or asked: the end. Retry: the executor. Replan: the planner."""
+    match state.get("verdict"):
+        case "retry":
+            return "executor"
+        case "replan":
+            return "planner"
+        case _:
+            return "__end__"
+
+
+def _unanswered(transcript: Sequence[AnyMessage]) -> list[ToolCall]:
+    """The tool calls of the last model message that have no result yet."""
+    answered: set[str] = set()
+    for message in reversed(transcript):
+        if isinstance(message, ToolMessage):
+            answered.add(message.tool_call_id)
+        elif isinstance(message, AIMessage):
+            return [call for call in message.tool_calls if call["id"] not in answered]
+        else:
+            break
+    return []
+
+
+def _tool_sends(step_id: int | None, transcript: Sequence[AnyMessage]) -> list[Send]:
+    return [
+        Send("tools", ToolTask(step_id=step_id, call=call, repeats=_repeats(call, transcript)))
+        for call in _unanswered(transcript)
+    ]
+
+
+def _repeats(call: ToolCall, transcript: Sequence[AnyMessage]) -> int:
+    """How often this call was made since the user spoke last, this time left out."""
+    made = 0
+    for message in reversed(transcript):
+        if message.type == "human":
+            break
+        if isinstance(message, AIMessage):
+            made += sum(
+                other["name"] == call["name"] and other["args"] == call["args"]
+                for other in message.tool_calls
+            )
+    return made - 1
+
+
+def _model_send(step_id: int | None, transcript: list[AnyMessage], state: State) -> Send:
+    return Send(
+        "model",
+        ModelTask(
+            step_id=step_id,
+            transcript=transcript,
+            task_type=state.get("task_type", "general"),
+            usage=state.get("usage", NOTHING_USED),
+        ),
+    )

@@ -1,0 +1,75 @@
+"""The engine: what nodes and doors share in one process, built once, closed in order."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from potluck.providers.availability import statuses
+from potluck.providers.catalog import Catalog, ProviderStatus
+from potluck.providers.catalog_file import load_catalog
+from potluck.providers.chain import Chain
+from potluck.quota.limiter import RateLimiter
+from potluck.settings import Settings
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Settings, catalog, chain of models and workspaces of this process."""
+
+    settings: Settings
+    catalog: Catalog
+    statuses: tuple[ProviderStatus, ...]
+    chain: Chain
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds everything Potluck writes."""
+        return self.settings.potluck_home
+
+    @classmethod
+    async def build(cls, settings: Settings | None = None) -> "Engine":
+        """Read the configuration, see who is there, and make the chain.
+
+        Raises ConfigError or SettingError when a file or setting makes no sense.
+        """
+        # Reading files would block the event loop of the development server.
+        settings = settings or await asyncio.to_thread(Settings.load)
+        catalog = await asyncio.to_thread(load_catalog, settings.potluck_config_dir)
+        found = tuple(await statuses(catalog, settings))
+        limiter = RateLimiter(_now)
+        return cls(settings, catalog, found, Chain(catalog, found, limiter, clock=_now))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+_chosen: ContextVar[Engine | None] = ContextVar("potluck_engine", default=None)
+_shared: dict[asyncio.AbstractEventLoop, asyncio.Task[Engine]] = {}
+
+
+async def current() -> Engine:
+    """The engine chosen by `use_engine`, else this event loop's own, built at first use."""
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
+    loop = asyncio.get_running_loop()
+    task = _shared.get(loop)
+    if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+        task = loop.create_task(Engine.build())
+        _shared[loop] = task
+    return await asyncio.shield(task)
+
+
+@contextmanager
+def use_engine(engine: Engine) -> Iterator[Engine]:
+    """Make `engine` the current one inside the block and in tasks started there."""
+    token = _chosen.set(engine)
+    try:
+        yield engine
+    finally:
+        _chosen.reset(token)

@@ -1,0 +1,102 @@
+"""What a model's answer holds: whether it says anything, what it used, who gave it."""
+
+from collections.abc import Mapping, Sequence
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.outputs import ChatGeneration
+
+# The vendor's own mark is kept beside ours: its class reads it when the message comes back to it,
+# and Gemini drops its thought signatures from messages that it does not know as its own.
+DIALECT_KEY = "model_dialect"
+_VENDOR_MARKS = ("model_provider", "model_name", "model")
+_REASONING_KEYS = ("reasoning_content", "reasoning")
+_DEFAULT_OUTPUT_TOKENS = 512
+
+
+def says_something(message: BaseMessage) -> bool:
+    """Whether the message holds text, reasoning or a tool call: anything a reader would miss."""
+    if _has_text(message.content):
+        return True
+    if any(message.additional_kwargs.get(key) for key in _REASONING_KEYS):
+        return True
+    return _calls_tools(message)
+
+
+def is_answer(message: BaseMessage) -> bool:
+    """Whether the whole message answers: has text or calls a tool; reasoning alone does not."""
+    return bool(message.text.strip()) or _calls_tools(message)
+
+
+def _calls_tools(message: BaseMessage) -> bool:
+    if isinstance(message, AIMessageChunk) and message.tool_call_chunks:
+        return True
+    return isinstance(message, AIMessage) and bool(message.tool_calls or message.invalid_tool_calls)
+
+
+def _has_text(content: str | Sequence[str | Mapping[str, object]]) -> bool:
+    if isinstance(content, str):
+        return bool(content.strip())
+    return any(_block_says_something(block) for block in content)
+
+
+def _block_says_something(block: str | Mapping[str, object]) -> bool:
+    if isinstance(block, str):
+        return bool(block.strip())
+    if "text" in block:
+        return bool(str(block["text"]).strip())
+    return block.get("type") not in (None, "text")
+
+
+def estimate_tokens(messages: Sequence[BaseMessage], options: Mapping[str, object]) -> int:
+    """About how many tokens a call will use: what is sent, and a guess at the answer."""
+    tools = options.get("tools")
+    sent = count_tokens_approximately(messages, tools=tools if isinstance(tools, list) else None)
+    stated = options.get("max_tokens")
+    return sent + (stated if isinstance(stated, int) else _DEFAULT_OUTPUT_TOKENS)
+
+
+def used_tokens(message: BaseMessage) -> int:
+    """The total that the provider reported with this message or chunk; 0 when it told nothing."""
+    if isinstance(message, AIMessage) and message.usage_metadata:
+        return message.usage_metadata["total_tokens"]
+    return 0
+
+
+def finish_reason(generation: ChatGeneration) -> str:
+    """Why the model stopped, in lower case; empty while it has not said so."""
+    for source in (generation.generation_info or {}, generation.message.response_metadata):
+        reason = source.get("finish_reason") or source.get("done_reason")
+        if reason:
+            return str(reason).lower()
+    return ""
+
+
+def strip_marks(generation: ChatGeneration) -> None:
+    """Remove the vendor's id and names, which repeat in every chunk and would be joined."""
+    generation.message.id = None
+    for marks in (generation.generation_info or {}, generation.message.response_metadata):
+        for key in _VENDOR_MARKS:
+            marks.pop(key, None)
+
+
+def sign(message: BaseMessage, *, provider: str, model: str, dialect: str) -> None:
+    """Write into the message who answered, in our names, and whose form it has."""
+    message.response_metadata |= {
+        "model_provider": provider,
+        "model_name": model,
+        DIALECT_KEY: dialect,
+    }
+
+
+def restore_marks(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """The history as the vendors' classes know it: each answer under its vendor's own mark."""
+    return [_restore_mark(message) for message in messages]
+
+
+def _restore_mark(message: BaseMessage) -> BaseMessage:
+    dialect = message.response_metadata.get(DIALECT_KEY)
+    if dialect is None:
+        return message
+    metadata = {**message.response_metadata, "model_provider": dialect}
+    return message.model_copy(update={"response_metadata": metadata})

@@ -1,0 +1,32 @@
+"""What our own chat models share: asynchronous only, tools kept in OpenAI's neutral form."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from potluck.errors import PotluckError
+
+
+class AsyncChatModel(BaseChatModel):
+    """A chat model that answers `ainvoke` and `astream` only."""
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],  # Any: JSON schemas
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,  # Any: BaseChatModel's own signature
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools to the model; `tool_choice` is `auto`, `none`, `any` or a tool's name."""
+        if tool_choice is not None:
+            kwargs["tool_choice"] = tool_choice
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
+
+    def _generate(self, *_args: Any, **_kwargs: Any) -> ChatResult:  # Any: nothing is read
+        raise PotluckError("Models are called asynchronously here.", fix="Use ainvoke or astream.")

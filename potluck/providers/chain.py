@@ -1,0 +1,243 @@
+"""Orders the models for one call, and asks one after the other until one answers."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from potluck.errors import ChainError, ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.providers.backend import Backend
+from potluck.providers.catalog import (
+    OFFLINE,
+    Catalog,
+    Model,
+    Provider,
+    ProviderStatus,
+    TaskType,
+)
+from potluck.providers.last import LastResort, build_refusal
+from potluck.providers.link import Link
+from potluck.providers.outages import Outages
+from potluck.quota.limiter import Limiter
+
+Tool = BaseTool | type | Callable[..., object] | dict[str, Any]  # Any: a JSON schema
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call needs of a model, and who may answer it.
+
+    `prefer` and `only` are refs (`provider/model-id`, or a provider's id for all its models);
+    `private` leaves out whoever may train on prompts; `params` are OpenAI's: temperature,
+    max_tokens, stop, seed, response_format. `tool_choice` is `auto`, `none`, `any` or a name.
+    """
+
+    task_type: TaskType = "general"
+    tools: Sequence[Tool] = ()
+    tool_choice: str | None = None
+    prefer: str | None = None
+    only: str | None = None
+    private: bool = False
+    params: Mapping[str, object] = field(default_factory=dict)
+    on_failover: Callable[[ProviderError], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainModel:
+    """A model as the OpenAI door lists it; `reason` says why it is off."""
+
+    ref: str
+    owned_by: str
+    context: int | None
+    on: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _CallWatch:
+    """Keeps the attempts of one call, and tells the outages what each link has met."""
+
+    call: Call
+    attempts: list[ProviderError]
+    outages: Outages
+    backend: Backend
+
+    def answered(self) -> None:
+        model = self.backend.model
+        self.outages.forget(model.provider, model.id, account=self.backend.account)
+
+    def failed(self, error: ProviderError, *, begun: bool) -> None:
+        self.attempts.append(error)
+        self.outages.note(error, account=self.backend.account)
+        if error.kind is ErrorKind.CALLER:
+            raise ChainError([error]) from error
+        if self.call.on_failover is not None and not begun:
+            self.call.on_failover(error)
+
+
+class Chain:
+    """All models that are on, behind one door. Close it with `aclose` when done."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        statuses: Sequence[ProviderStatus],
+        limiter: Limiter,
+        *,
+        clock: Callable[[], datetime],
+        timeout_s: float = 60.0,
+    ) -> None:
+        self._catalog = catalog
+        self._statuses = [s for s in statuses if s.provider.api != "offline"]
+        self._outages = Outages(clock)
+        self._links = [
+            Link(backend=backend, limiter=limiter, clock=clock)
+            for status in self._statuses
+            if status.on
+            for backend in _backends(status, timeout_s)
+        ]
+
+    def models(self) -> list[ChainModel]:
+        """Every model of the catalog, with whether it can be asked in this process."""
+        return [
+            ChainModel(model.ref, status.provider.id, model.context, status.on, status.reason)
+            for status in self._statuses
+            for model in status.provider.models
+        ]
+
+    def runnable(self, call: Call) -> Runnable[LanguageModelInput, AIMessage]:
+        """What answers `call`: ask it with `ainvoke` or `astream`.
+
+        Its last member is the offline model. With `only` it is ChainError, which names each
+        failure. ChainError is raised too when the request itself is wrong (kind `caller`).
+        """
+        attempts: list[ProviderError] = []
+        links = self._select(call, attempts)
+        options = _options(call)
+        members = [self._bind(link, call, attempts, options) for link in links]
+        members.append(self._last(call, attempts, options))
+        return members[0].with_fallbacks(members[1:], exceptions_to_handle=(ProviderError,))
+
+    async def aclose(self) -> None:
+        """Close every connection that a call has opened."""
+        await asyncio.gather(*(link.backend.aclose() for link in self._links))
+
+    def _select(self, call: Call, attempts: list[ProviderError]) -> list[Link]:
+        """The links to ask, best first; those known to be out are noted as attempts instead."""
+        wanted = [link for link in self._links if _fits(link.backend, call)]
+        if call.only is not None:
+            wanted = [link for link in wanted if _is_named(link.backend.model, call.only)]
+            if not wanted and not _is_offline(call.only):
+                attempts.append(self._missing(call.only))
+        ready: list[Link] = []
+        doubtful: list[Link] = []
+        for link in self._order(wanted, call):
+            backend = link.backend
+            outage = self._outages.find(
+                backend.provider.id, backend.model.id, account=backend.account
+            )
+            if outage is None:
+                ready.append(link)
+            elif outage.certain:
+                attempts.append(outage.error)
+            else:
+                doubtful.append(link)
+        return ready + doubtful
+
+    def _order(self, links: Iterable[Link], call: Call) -> list[Link]:
+        route = self._catalog.routes.get(call.task_type, ())
+        emergency = self._catalog.fallback.emergency_provider
+
+        def rank(link: Link) -> tuple[bool, int, bool]:
+            model = link.backend.model
+            preferred = call.prefer is not None and _is_named(model, call.prefer)
+            place = next((i for i, name in enumerate(route) if _is_named(model, name)), len(route))
+            return (not preferred, place, model.provider == emergency and place == len(route))
+
+        named = {call.prefer, call.only, *route} - {None}
+        return sorted(
+            (
+                link
+                for link in links
+                if not link.backend.provider.paid
+                or any(_is_named(link.backend.model, name) for name in named if name)
+            ),
+            key=rank,
+        )
+
+    def _missing(self, ref: str) -> ProviderError:
+        """Why nothing that is on answers to `ref`."""
+        provider, _, model = ref.partition("/")
+        status = next((s for s in self._statuses if s.provider.id == provider), None)
+        if status is not None and not status.on:
+            fault = ProviderFault(ErrorKind.AUTH, ErrorScope.KEY, status.reason)
+        else:
+            message = "it is not in the catalog, or cannot do what this call needs"
+            fault = ProviderFault(ErrorKind.MODEL_GONE, ErrorScope.MODEL, message)
+        return ProviderError(provider, model, fault)
+
+    def _bind(
+        self, link: Link, call: Call, attempts: list[ProviderError], options: dict[str, object]
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        watch = _CallWatch(call, attempts, self._outages, link.backend)
+        return link.model_copy(update={"watch": watch}).bind(**options)
+
+    def _last(
+        self, call: Call, attempts: list[ProviderError], options: dict[str, object]
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        seen = partial(tuple, attempts)
+        if call.only is not None and not _is_offline(call.only):
+            return build_refusal(seen)
+        return LastResort(attempts=seen).bind(**options)
+
+
+def _backends(status: ProviderStatus, timeout_s: float) -> Iterable[Backend]:
+    for model in status.provider.models:
+        for account, key in enumerate(status.keys or (None,)):
+            yield Backend(
+                provider=status.provider,
+                model=model,
+                api_key=key,
+                base_url=status.base_url or status.provider.base_url,
+                account=account,
+                timeout_s=timeout_s,
+            )
+
+
+def _is_named(model: Model, name: str) -> bool:
+    return name in (model.ref, model.provider)
+
+
+def _is_offline(ref: str) -> bool:
+    return ref.partition("/")[0] == OFFLINE
+
+
+def _fits(backend: Backend, call: Call) -> bool:
+    needs = set()
+    if call.tools:
+        needs.add("tools")
+    wanted = call.params.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+        needs.add("json")
+    return needs <= backend.model.capabilities and _is_private_enough(backend.provider, call)
+
+
+def _is_private_enough(provider: Provider, call: Call) -> bool:
+    return not call.private or provider.trains_on_prompts == "no"
+
+
+def _options(call: Call) -> dict[str, object]:
+    options = {key: value for key, value in call.params.items() if value is not None}
+    if call.tools:
+        options["tools"] = [convert_to_openai_tool(tool) for tool in call.tools]
+        if call.tool_choice is not None:
+            options["tool_choice"] = call.tool_choice
+    return options

@@ -1,0 +1,25 @@
+"""Where this process serves, and the key by which it calls itself."""
+
+import secrets
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """This server's own address, as reached from this machine."""
+
+    url: str
+    internal_key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+
+_served: list[Address] = []
+
+
+def announce(address: Address) -> None:
+    """Say that this process now serves there."""
+    _served[:] = [address]
+
+
+def served() -> Address | None:
+    """Where this process serves; None when another server (LangGraph's) carries our app."""
+    return _served[0] if _served else None

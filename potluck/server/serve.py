@@ -1,0 +1,183 @@
+"""`potluck serve`: PostgreSQL, the LangGraph API and our doors in one process."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import filelock
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from potluck.database import database_url, prepare_home
+from potluck.errors import StartError
+from potluck.providers.catalog_file import load_catalog
+from potluck.server.address import Address, announce
+from potluck.server.guard import Guard, is_loopback
+from potluck.settings import PROJECT_DIR, Settings
+
+DEFAULT_PORT = 8123
+SHUTDOWN_TIMEOUT_S = 10
+KEEP_ALIVE_S = 75
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    on_ready: Callable[[Address], None] | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; `on_ready` is called once requests are answered.
+
+    Raises StartError, ConfigError or DatabaseError, each with the fix, when it cannot start.
+    """
+    load_catalog(settings.potluck_config_dir)
+    _refuse_open_door(host, settings)
+    prepare_home(settings.potluck_home)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_only_server(settings.potluck_home))
+        listener = stack.enter_context(contextlib.closing(_listen(host, port)))
+        address = Address(f"http://{_reachable(host)}:{listener.getsockname()[1]}")
+        database = stack.enter_context(database_url(settings))
+        stack.enter_context(_written_down(settings.potluck_home, address))
+        announce(address)
+        app = Guard(
+            _api(settings, database, address),
+            keys=settings.potluck_api_keys,
+            internal_key=address.internal_key,
+        )
+        _run(app, listener, settings, on_ready=lambda: on_ready and on_ready(address))
+
+
+def server_file(home: Path) -> Path:
+    """Where a running server writes down its address and process id, as JSON."""
+    return home / "server.json"
+
+
+def _refuse_open_door(host: str, settings: Settings) -> None:
+    if is_loopback(host) or settings.potluck_api_keys:
+        return
+    raise StartError(
+        f"Serving on {host} lets others on the network use your keys and files.",
+        fix="Set POTLUCK_API_KEYS=name:secret in .env, or use --host 127.0.0.1.",
+    )
+
+
+@contextlib.contextmanager
+def _only_server(home: Path) -> Iterator[None]:
+    lock = filelock.FileLock(home / "server.lock", blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise StartError(
+            f"Another Potluck server uses the data folder {home}{_where_it_is(home)}.",
+            fix="Use that one, or set POTLUCK_HOME to another folder.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _where_it_is(home: Path) -> str:
+    try:
+        other = json.loads(server_file(home).read_text())
+    except (OSError, ValueError):
+        return ""
+    return f" (process {other['pid']}, {other['url']})"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        # Listening at once: a bound socket alone would not keep a second server out.
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"Port {port} on {host} cannot be used: {error.strerror}.",
+            fix=f"Stop what uses it, or choose another: potluck serve --port {port + 1}.",
+        ) from error
+    return listener
+
+
+def _reachable(host: str) -> str:
+    """The name under which this machine reaches a server bound to `host`."""
+    if host in {"", "0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+@contextlib.contextmanager
+def _written_down(home: Path, address: Address) -> Iterator[None]:
+    file = server_file(home)
+    file.write_text(json.dumps({"url": address.url, "pid": os.getpid()}))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
+    """Aegra's app with ours inside. It reads its settings from the environment at import."""
+    redis = settings.redis_url.get_secret_value() if settings.redis_url else None
+    level = settings.potluck_log_level.upper()
+    os.environ.update(
+        {
+            "DATABASE_URL": database,
+            "AEGRA_CONFIG": str(PROJECT_DIR / "langgraph.json"),
+            "AUTH_TYPE": "noop",
+            "SERVER_URL": address.url,
+            "LOG_LEVEL": level,
+            "LOG_VERBOSITY": "standard",
+            "REDIS_BROKER_ENABLED": str(redis is not None).lower(),
+            **({"REDIS_URL": redis} if redis else {}),
+        }
+    )
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level.lower()))
+    from aegra_api.main import app  # noqa: PLC0415 - only now does it find its settings
+
+    made: ASGIApp = app
+
+    if redis is None:
+        # Its warning says that nothing is recovered without Redis; here we do that ourselves.
+        logging.getLogger("aegra_api.main").setLevel(logging.ERROR)
+    return made
+
+
+def _run(
+    app: ASGIApp, listener: socket.socket, settings: Settings, *, on_ready: Callable[[], object]
+) -> None:
+    config = uvicorn.Config(
+        app,
+        log_level=settings.potluck_log_level,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+    )
+    server = _Server(config, on_ready)
+    asyncio.run(server.serve(sockets=[listener]), loop_factory=config.get_loop_factory())
+    if not server.started:
+        raise StartError(
+            "The server did not start.", fix="Read the errors above; `potluck check` helps."
+        )
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()

@@ -1,0 +1,217 @@
+"""One turn of the agent through the LangGraph API: what happens, and the answer as it comes."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+from langgraph_sdk.client import LangGraphClient
+from langgraph_sdk.schema import StreamMode, StreamPart
+
+from potluck.errors import PotluckError
+from potluck.events import AUDIENCE_KEY, Event
+
+if TYPE_CHECKING:
+    # Its LangGraph would double the time until the terminal says something.
+    from graph.state import Context
+
+GRAPH_ID = "agent"
+STREAM_MODES: tuple[StreamMode, ...] = ("messages-tuple", "custom", "values")
+
+# JSON as langgraph_sdk hands it over; nothing narrower is promised by the server
+Wire = Mapping[str, Any]
+
+
+class RunError(PotluckError):
+    """The agent's run failed or was refused; `status` is the HTTP status that says so."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is asked, on which thread (None: no thread is kept), and how."""
+
+    messages: Sequence[Wire]
+    thread_id: str | None = None
+    context: "Context" = field(default_factory=lambda: {})
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a message that a model is writing in `node`."""
+
+    message: Wire
+    node: str
+    for_user: bool
+
+    @property
+    def id(self) -> str:
+        """The message it belongs to."""
+        return str(self.message.get("id") or "")
+
+    @property
+    def text(self) -> str:
+        """The text in it; empty for tool calls and reasoning."""
+        return text_of(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """The agent did something."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The state after a step."""
+
+    state: Wire
+
+    @property
+    def messages(self) -> list[Wire]:
+        """The conversation."""
+        return list(self.state.get("messages") or [])
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The server has taken the run on."""
+
+    run_id: str
+
+
+Part = Begun | Piece | Happened | Values
+
+
+async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncIterator[Part]:
+    """Run the turn; whoever stops iterating cancels it.
+
+    Raises RunError when the server refuses the run, cannot be reached, or the run fails.
+    """
+    try:
+        if turn.thread_id is not None:
+            await client.threads.create(thread_id=turn.thread_id, if_exists="do_nothing")
+        # Closed at once when the caller stops, for that is what cancels the run.
+        async with aclosing(_start(client, turn)) as stream:
+            async for sse in stream:
+                part = _part(sse.event, sse.data)
+                if part is not None:
+                    yield part
+    except httpx.HTTPStatusError as error:
+        refused = error.response.status_code
+        raise RunError(str(error), status=refused if refused < 500 else 502) from error
+    except httpx.HTTPError as error:
+        raise RunError(f"The server was not reached: {error!r}.", status=503) from error
+
+
+def _start(client: LangGraphClient, turn: Turn) -> AsyncGenerator[StreamPart]:
+    asked = {"messages": list(turn.messages)}
+    if turn.thread_id is None:
+        stream = client.runs.stream(
+            None,
+            GRAPH_ID,
+            input=asked,
+            context=turn.context,
+            stream_mode=STREAM_MODES,
+            on_disconnect="cancel",
+            on_completion="delete",
+        )
+    else:
+        stream = client.runs.stream(
+            turn.thread_id,
+            GRAPH_ID,
+            input=asked,
+            context=turn.context,
+            stream_mode=STREAM_MODES,
+            on_disconnect="cancel",
+        )
+    return cast("AsyncGenerator[StreamPart]", stream)
+
+
+def _part(event: str, data: Any) -> Part | None:
+    if event == "messages":
+        message, metadata = data
+        return Piece(
+            message=message,
+            node=str(metadata.get("langgraph_node", "")),
+            for_user=metadata.get(AUDIENCE_KEY) == "user" and _from_model(message),
+        )
+    if event == "custom":
+        return Happened(cast("Event", data))
+    if event == "values":
+        return Values(data)
+    if event == "metadata":
+        return Begun(str(data.get("run_id", "")))
+    if event == "error":
+        raise RunError(_reason(data), status=500)
+    return None
+
+
+def _from_model(message: Wire) -> bool:
+    return message.get("type") in {"ai", "AIMessageChunk"}
+
+
+def _reason(data: Any) -> str:
+    if isinstance(data, Mapping):
+        return str(data.get("message") or data.get("error") or "The run failed.")
+    return str(data or "The run failed.")
+
+
+def text_of(message: Wire) -> str:
+    """The text of a message, whether its content is a string or a list of parts."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    texts = [
+        part if isinstance(part, str) else str(part.get("text") or "")
+        for part in content or []
+        if isinstance(part, str) or part.get("type") == "text"
+    ]
+    return "".join(texts)
+
+
+class Answer:
+    """The answer of one turn, gathered from its parts: each text comes out exactly once."""
+
+    def __init__(self) -> None:
+        self._streamed: dict[str, str] = {}
+        self._current = ""
+        self._last: Wire | None = None
+
+    def take(self, part: Part) -> str:
+        """The text that this part adds to the answer."""
+        if isinstance(part, Values):
+            self._last = _last_said(part.messages)
+        if not isinstance(part, Piece) or not part.for_user or not part.text:
+            return ""
+        return self._add(part.id, part.text)
+
+    def rest(self) -> str:
+        """What the state's last message says but nobody streamed: a fixed or cached text."""
+        if self._last is None or self._last.get("id") in self._streamed:
+            return ""
+        text = text_of(self._last)
+        if not text.strip() or text.strip() in {said.strip() for said in self._streamed.values()}:
+            return ""
+        return self._add(str(self._last.get("id") or ""), text)
+
+    def _add(self, message_id: str, text: str) -> str:
+        gap = "\n\n" if self._streamed and message_id != self._current else ""
+        self._current = message_id
+        self._streamed[message_id] = self._streamed.get(message_id, "") + text
+        return gap + text
+
+
+def _last_said(messages: Sequence[Wire]) -> Wire | None:
+    """The last words of a model since the user's last message, or None."""
+    for message in reversed(messages):
+        if message.get("type") == "human":
+            return None
+        if message.get("type") == "ai":
+            return message
+    return None

@@ -1,0 +1,64 @@
+"""The simulator's own doors under /_sim: health, log, rules, clock."""
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from potluck.simulator.clock import Clock
+from potluck.simulator.log import RequestLog
+from potluck.simulator.profile import provider_ids
+from potluck.simulator.rule_form import ClockForm, RulesForm, explain
+from potluck.simulator.script import Script
+
+
+class Control:
+    """What a test or a user may see and change over HTTP."""
+
+    def __init__(self, script: Script, log: RequestLog, clock: Clock) -> None:
+        self._script = script
+        self._log = log
+        self._clock = clock
+
+    async def health(self, request: Request) -> Response:
+        """Say that it runs, and which providers it plays by name."""
+        del request
+        return JSONResponse({"status": "ok", "providers": provider_ids()})
+
+    async def log(self, request: Request) -> Response:
+        """Show the log, of one `?provider=` if given; or empty it."""
+        if request.method == "DELETE":
+            self._log.clear()
+            return Response(status_code=204)
+        found = self._log.exchanges(request.query_params.get("provider"))
+        return JSONResponse({"exchanges": [one.as_json() for one in found]})
+
+    async def rules(self, request: Request) -> Response:
+        """Add rules, count them, or forget them."""
+        if request.method == "DELETE":
+            self._script.clear()
+            return Response(status_code=204)
+        if request.method == "POST":
+            try:
+                form = RulesForm.model_validate_json(await request.body())
+            except ValidationError as error:
+                return _bad(error)
+            if form.replace:
+                self._script.clear()
+            self._script.add(*(rule.rule() for rule in form.rules))
+        rules = self._script.rules
+        used = [{"used": rule.used, "times": rule.times} for rule in rules]
+        return JSONResponse({"rules": used}, status_code=201 if request.method == "POST" else 200)
+
+    async def clock(self, request: Request) -> Response:
+        """Tell the simulated time; POST `{"advance_s": 3600}` moves it on."""
+        if request.method == "POST":
+            try:
+                form = ClockForm.model_validate_json(await request.body())
+            except ValidationError as error:
+                return _bad(error)
+            self._clock.advance(form.advance_s)
+        return JSONResponse({"now": self._clock.now().isoformat(), "speed": self._clock.speed})
+
+
+def _bad(error: ValidationError) -> Response:
+    return JSONResponse({"error": explain(error)}, status_code=400)
