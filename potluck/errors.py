@@ -125,9 +125,12 @@ class ChainError(PotluckError):
 
     def __init__(self, attempts: Sequence[ProviderError]) -> None:
         tried = "; ".join(str(attempt) for attempt in attempts) or "no model fits this call"
+        refused = any(attempt.kind is ErrorKind.CALLER for attempt in attempts)
         super().__init__(
             f"No model could answer: {tried}.",
-            fix="Wait until one is back, or add a key: see `potluck check`.",
+            fix="Mend the request: no model would take it as it is."
+            if refused
+            else "Wait until one is back, or add a key: see `potluck check`.",
         )
         self.attempts = tuple(attempts)
 

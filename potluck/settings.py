@@ -4,7 +4,7 @@ import os
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 import platformdirs
 from dotenv import dotenv_values
@@ -31,17 +31,17 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
-    env_file: ClassVar[Path] = PROJECT_DIR / ".env"
 
     potluck_home: Path = Field(default_factory=_default_home)
     potluck_config_dir: Path = PROJECT_DIR / "config"
+    potluck_env_file: Path = PROJECT_DIR / ".env"
     potluck_simulator: AnyHttpUrl | None = None
     potluck_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     potluck_log_level: str = "warning"
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
 
-    @field_validator("potluck_home", "potluck_config_dir")
+    @field_validator("potluck_home", "potluck_config_dir", "potluck_env_file")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
@@ -71,9 +71,10 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Self:
         """Read the settings. Raises SettingError that names each wrong variable and the fix."""
+        file = env_file()
+        # pydantic-settings takes the file as an argument that its types do not declare
+        extra: dict[str, Any] = {"_env_file": file, "potluck_env_file": file}
         try:
-            # pydantic-settings takes the file as an argument its type stubs do not declare
-            extra: dict[str, Any] = {"_env_file": cls.env_file}
             return cls(**extra)
         except ValidationError as error:
             wrong = "; ".join(
@@ -82,12 +83,12 @@ class Settings(BaseSettings):
             )
             raise SettingError(
                 f"A setting cannot be used: {wrong}.",
-                fix=f"Mend it in the environment or in {cls.env_file}.",
+                fix=f"Mend it in the environment or in {file}.",
             ) from error
 
     @cached_property
     def _file_values(self) -> dict[str, str | None]:
-        return dotenv_values(self.env_file) if self.env_file.is_file() else {}
+        return dotenv_values(self.potluck_env_file) if self.potluck_env_file.is_file() else {}
 
     def key(self, name: str) -> SecretStr | None:
         """The provider key in the variable `name`, or None when unset or blank."""
@@ -95,10 +96,16 @@ class Settings(BaseSettings):
         return SecretStr(value.strip()) if value.strip() else None
 
 
+def env_file() -> Path:
+    """The file that settings and keys are read from: POTLUCK_ENV_FILE, or .env in the project."""
+    return Path(os.environ.get("POTLUCK_ENV_FILE") or PROJECT_DIR / ".env").expanduser().resolve()
+
+
 def create_env_file() -> bool:
     """Copy `.env.example` to `.env` unless there is one. True if it was made now."""
-    if Settings.env_file.exists():
+    file = env_file()
+    if file.exists():
         return False
-    shutil.copyfile(PROJECT_DIR / ".env.example", Settings.env_file)
-    Settings.env_file.chmod(0o600)
+    shutil.copyfile(PROJECT_DIR / ".env.example", file)
+    file.chmod(0o600)
     return True

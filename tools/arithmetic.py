@@ -36,6 +36,13 @@ def _divide(left: Number, right: Number) -> Number:
     return left / right
 
 
+def _multiply(left: Number, right: Number) -> Number:
+    whole = isinstance(left, int) and isinstance(right, int)
+    if whole and int(left).bit_length() + int(right).bit_length() > 2 * MAX_BITS:
+        raise ToolError(TOO_LARGE)
+    return left * right
+
+
 def _power(base: Number, exponent: Number) -> Number:
     if isinstance(base, int) and isinstance(exponent, int):
         if abs(base) > 1 and math.log2(abs(base)) * abs(exponent) > MAX_BITS:
@@ -102,7 +109,7 @@ def _differ(left: Number, right: Number) -> bool:
 OPERATORS: dict[type[ast.AST], Callable[..., Number]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
+    ast.Mult: _multiply,
     ast.Div: _divide,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,

@@ -105,7 +105,7 @@ def search_files(text: str = "", name: str = "", path: str = "") -> str:
     if not text:
         return _found([entry.path for entry in files], f"No file is called {name!r}.")
     hits, skipped = _hits(workspace, files, text)
-    note = f" {skipped} files were skipped: not text, or too large." if skipped else ""
+    note = f"\n[not searched, as not text or too large: {skipped}]" if skipped else ""
     return _found(hits, f"No file contains {text!r}.") + note
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from potluck.errors import ToolError
 
+SHOWN_ZONES = 8
+
 # Cities and regions that the time zone database does not name itself.
 _ALSO = {
     "Africa/Johannesburg": "cape town, durban, pretoria",
@@ -76,7 +78,8 @@ def find_zone(place: str) -> tzinfo:
     if zones and _agree(zones):
         return zoneinfo.ZoneInfo(zones[0])
     if zones:
-        raise ToolError(f"{place} has several time zones. Name one of: {', '.join(zones)}.")
+        some = ", ".join(zones[:SHOWN_ZONES]) + (", ..." if len(zones) > SHOWN_ZONES else "")
+        raise ToolError(f"{place} has several time zones. Name a city, or one of: {some}.")
     raise ToolError(
         f"No time zone is known for {place[:80]!r}. "
         "Give the name of a zone such as Europe/Paris, of a large city, or UTC+9."

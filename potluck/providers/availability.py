@@ -1,6 +1,7 @@
 """Which providers are on in this process, with which keys, and why the others are off."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -61,9 +62,9 @@ async def _status(provider: Provider, settings: Settings, timeout_s: float) -> P
     keys = _keys(provider, settings)
     if provider.api_key_env and not keys:
         return _off(provider, f"{' or '.join(provider.api_key_env)} is not set")
-    base_url, missing = _filled(provider.base_url, settings)
-    if missing:
-        return _off(provider, f"{' and '.join(missing)} is not set")
+    base_url, faults = _filled(provider.base_url, settings)
+    if faults:
+        return _off(provider, "; ".join(faults))
     if provider.api == "ollama" and base_url is not None:
         return await _ollama(provider, base_url, keys=keys, timeout_s=timeout_s)
     return ProviderStatus(
@@ -90,17 +91,19 @@ def _keys(provider: Provider, settings: Settings) -> tuple[SecretStr, ...]:
 
 
 def _filled(base_url: str | None, settings: Settings) -> tuple[str | None, list[str]]:
-    """The address with its `${NAME}` filled in, and the names that are not set."""
+    """The address with its `${NAME}` filled in, and what is wrong with any of them."""
     if base_url is None:
         return None, []
-    missing: list[str] = []
+    faults: list[str] = []
     for name in dict.fromkeys(PLACEHOLDER.findall(base_url)):
         value = settings.key(name)
         if value is None:
-            missing.append(name)
+            faults.append(f"{name} is not set")
+        elif not re.fullmatch(r"[\w.~:/-]+", value.get_secret_value(), re.ASCII):
+            faults.append(f"{name} cannot be part of an address")
         else:
             base_url = base_url.replace(f"${{{name}}}", value.get_secret_value())
-    return base_url, missing
+    return base_url, faults
 
 
 async def _ollama(
@@ -109,7 +112,9 @@ async def _ollama(
     try:
         async with asyncio.timeout(timeout_s):
             installed = await _installed(base_url, keys)
-    except (httpx.TransportError, TimeoutError):
+    except (TimeoutError, httpx.TimeoutException):
+        return _off(provider, f"{base_url} did not answer within {timeout_s:g} s")
+    except httpx.TransportError:
         return _off(provider, f"no Ollama at {base_url}")
     except httpx.HTTPStatusError as error:
         return _off(provider, f"{base_url} answers HTTP {error.response.status_code}")

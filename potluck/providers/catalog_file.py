@@ -21,10 +21,9 @@ from potluck.providers.catalog_form import (
     ModelForm,
     ProviderForm,
     ProvidersFile,
-    check_form,
-    suggestion,
 )
 from potluck.providers.catalog_limits import apply_limits, limit_problems, to_limits
+from potluck.providers.form import check_form, suggestion
 from potluck.providers.services import (
     find_provider,
     infer_api,

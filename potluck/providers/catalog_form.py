@@ -1,28 +1,16 @@
-"""What config/providers.yaml and config/limits.yaml may say: the forms, and how mistakes read."""
+"""What config/providers.yaml and config/limits.yaml may say: the forms they are checked against."""
 
 import re
-from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from typing import Annotated, get_args
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from potluck.providers.catalog import Api, Capability, DataPolicy, Privacy, TaskType
-from potluck.providers.yaml_document import Document, Place, Problem
+from potluck.providers.form import Form
 
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-SHOWN_CHARACTERS = 60
 
 
 def _as_list(value: object) -> object:
@@ -84,12 +72,6 @@ Names = Annotated[
 CheckedOn = Annotated[date | None, Field(strict=False, description="a date such as 2026-11-21")]
 
 
-class Form(BaseModel):
-    """A mapping of the files: nothing unknown, nothing guessed from a wrong type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
 class LimitsForm(Form):
     """Limits that somebody states."""
 
@@ -128,7 +110,7 @@ class ProviderForm(Form):
 
     api: Annotated[Api | None, Field(description=f"one of {', '.join(get_args(Api))}")] = None
     base_url: Address = None
-    api_key_env: KeyNames = []
+    api_key_env: KeyNames = Field(default_factory=list)
     trains_on_prompts: Annotated[
         DataPolicy, BeforeValidator(_as_policy), Field(description="yes, no or unknown")
     ] = "unknown"
@@ -157,10 +139,10 @@ class ProviderForm(Form):
 class RoutesForm(Form):
     """Who is asked first, for each type of task; empty: not said."""
 
-    code_generation: Names = []
-    complex_reasoning: Names = []
-    simple_task: Names = []
-    general: Names = []
+    code_generation: Names = Field(default_factory=list)
+    complex_reasoning: Names = Field(default_factory=list)
+    simple_task: Names = Field(default_factory=list)
+    general: Names = Field(default_factory=list)
 
     def named(self) -> list[tuple[TaskType, list[str]]]:
         """Each type of task with its list."""
@@ -214,7 +196,7 @@ class LimitsFile(Form):
         dict[str, LimitsField],
         BeforeValidator(_as_mapping),
         Field(description="a mapping such as {groq: {requests_per_minute: 30}}"),
-    ] = {}
+    ] = Field(default_factory=dict)
     daily_limits: Annotated[
         dict[str, Annotated[int, Field(gt=0)]],
         BeforeValidator(_as_mapping),
@@ -222,79 +204,7 @@ class LimitsFile(Form):
             description="a provider and a whole number above 0, such as `groq: 1000` "
             "(to use none of it: `enabled: false` in providers.yaml)"
         ),
-    ] = {}
+    ] = Field(default_factory=dict)
     optimization: Annotated[OptimizationForm, BeforeValidator(_as_mapping)] = OptimizationForm()
     fallback: Annotated[FallbackForm, BeforeValidator(_as_mapping)] = FallbackForm()
     privacy: Annotated[Privacy, Field(description="private or any")] = "any"
-
-
-def check_form[F: Form](form: type[F], document: Document, problems: list[Problem]) -> F | None:
-    """The document as that form; or None, with each mistake added to `problems`."""
-    try:
-        return form.model_validate({} if document.values is None else document.values)
-    except ValidationError as error:
-        problems.extend(
-            _problem(form, document, details) for details in error.errors(include_url=False)
-        )
-        return None
-
-
-def suggestion(name: str, known: Mapping[str, object] | list[str]) -> str:
-    """A fix for an unknown name: the one that was meant, or all there are."""
-    close = get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
-    if close:
-        return f"Did you mean `{close[0]}`?"
-    return f"Use one of: {', '.join(known)}." if known else "Remove it."
-
-
-def _problem(form: type[Form], document: Document, details: ErrorDetails) -> Problem:
-    place = details["loc"]
-    path = ".".join(str(part) for part in place if part != "[key]") or "the file"
-    owner, field = _describe(form, place)
-    if details["type"] == "extra_forbidden":
-        fix = suggestion(str(place[-1]), list(owner.model_fields))
-        return document.problem(place, f"`{path}` is not known here.", fix)
-    if place and place[-1] == "[key]":
-        fix = "Put it in quotes to make it a name."
-        return document.problem(place, f"`{path}` is not a text.", fix)
-    expected = field.description if field and field.description else "a mapping of names to values"
-    if details["type"] == "missing":
-        fix = f"Add `{place[-1]}:` with {expected}."
-        return document.problem(place, f"`{path}` is missing.", fix)
-    reason = details["msg"].removeprefix("Value error, ")
-    reason = reason[:1].lower() + reason[1:]
-    message = f"`{path}`{_shown(place, details['input'])} cannot be used: {reason}."
-    return document.problem(place, message, f"Write {expected}.")
-
-
-def _shown(place: Place, value: object) -> str:
-    text = repr(value)
-    if "api_key_env" in place or "@" in text:
-        return ""  # it may be a key or password
-    return f" ({text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + '...'})"
-
-
-def _describe(form: type[Form], place: Place) -> tuple[type[Form], FieldInfo | None]:
-    """The form and the field that a place leads to, as far as it leads to one."""
-    owner, field, annotation = form, None, _form_in(form)
-    inside = True
-    for part in place:
-        if annotation is None:
-            break
-        if not inside:
-            inside = True
-            continue
-        owner = annotation
-        found = owner.model_fields.get(str(part))
-        if found is None:
-            break
-        field, annotation = found, _form_in(found.annotation)
-        inside = found.annotation is annotation
-    return owner, field
-
-
-def _form_in(annotation: object) -> type[Form] | None:
-    """The form that values of the annotation are, or are made of."""
-    if isinstance(annotation, type) and issubclass(annotation, Form):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _form_in(arg))), None)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 
 from potluck.providers.catalog import Limits, Provider
-from potluck.providers.catalog_form import LimitsFile, LimitsForm, ProvidersFile, suggestion
+from potluck.providers.catalog_form import LimitsFile, LimitsForm, ProvidersFile
+from potluck.providers.form import suggestion
 from potluck.providers.services import find_provider
 from potluck.providers.yaml_document import Document, Place, Problem
 

@@ -167,7 +167,7 @@ class Chain:
             (
                 link
                 for link in links
-                if not link.backend.provider.paid
+                if not _costs_unasked(link.backend.provider)
                 or any(_is_named(link.backend.model, name) for name in named if name)
             ),
             key=rank,
@@ -216,6 +216,11 @@ def _is_named(model: Model, name: str) -> bool:
     return name in (model.ref, model.provider)
 
 
+def _costs_unasked(provider: Provider) -> bool:
+    """Whether it costs money and nobody has switched it on: then it must be named to be used."""
+    return provider.paid and not provider.enabled
+
+
 def _is_offline(ref: str) -> bool:
     return ref.partition("/")[0] == OFFLINE
 
@@ -236,6 +241,8 @@ def _is_private_enough(provider: Provider, call: Call) -> bool:
 
 def _options(call: Call) -> dict[str, object]:
     options = {key: value for key, value in call.params.items() if value is not None}
+    if isinstance(options.get("stop"), str):
+        options["stop"] = [options["stop"]]
     if call.tools:
         options["tools"] = [convert_to_openai_tool(tool) for tool in call.tools]
         if call.tool_choice is not None:

@@ -49,7 +49,7 @@ def redact(text: str) -> str:
     """The text in one line without anything that looks like a key, cut to a readable length."""
     for pattern in _SECRETS:
         text = pattern.sub(lambda m: (m.group(1) if m.re.groups else "") + "[key]", text)
-    text = " ".join(text.split())
+    text = " ".join(text.split()).rstrip(".")
     return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
 
 
@@ -84,11 +84,12 @@ def _headers(error: BaseException) -> dict[str, str]:
 
 def _body(error: BaseException) -> Mapping[str, object]:
     """The error object in whichever attribute this class keeps the answer's body."""
-    for name in ("body", "details", "error", "server_message"):
+    for name in ("body", "details", "error"):
         found = _unwrap(getattr(error, name, None))
         if found:
             return found
-    return _unwrap(_response_text(getattr(error, "response", None)))
+    answer = _unwrap(_response_text(getattr(error, "response", None)))
+    return answer or _unwrap(getattr(error, "server_message", None))
 
 
 def _response_text(response: object) -> object:

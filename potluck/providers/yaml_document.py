@@ -125,7 +125,8 @@ def _plain(node: object, depth: int = 0) -> object:
 def _syntax_problem(file: Path, error: YAMLError) -> Problem:
     what, line = "it cannot be read", None
     if isinstance(error, MarkedYAMLError):
-        what = error.problem or error.context or what
+        # of a name given twice it shows both values, one of which may be a key
+        what = (error.problem or error.context or what).partition(" with value")[0]
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
     return Problem(

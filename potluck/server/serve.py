@@ -6,34 +6,32 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
+import redis
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from potluck import engine
 from potluck.database import database_url, prepare_home
 from potluck.errors import StartError
 from potluck.providers.catalog_file import load_catalog
 from potluck.server.address import Address, announce
 from potluck.server.guard import Guard, is_loopback
-from potluck.settings import PROJECT_DIR, Settings
+from potluck.server.welcome import Welcome
+from potluck.settings import PROJECT_DIR, Settings, create_env_file
 
 DEFAULT_PORT = 8123
 SHUTDOWN_TIMEOUT_S = 10
 KEEP_ALIVE_S = 75
+CONNECT_TIMEOUT_S = 5
 
 
-def serve(
-    settings: Settings,
-    *,
-    host: str = "127.0.0.1",
-    port: int = DEFAULT_PORT,
-    on_ready: Callable[[Address], None] | None = None,
-) -> None:
-    """Serve until SIGINT or SIGTERM; `on_ready` is called once requests are answered.
+def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
+    """Serve until SIGINT or SIGTERM; prints where each door is once requests are answered.
 
     Raises StartError, ConfigError or DatabaseError, each with the fix, when it cannot start.
     """
@@ -52,7 +50,7 @@ def serve(
             keys=settings.potluck_api_keys,
             internal_key=address.internal_key,
         )
-        _run(app, listener, settings, on_ready=lambda: on_ready and on_ready(address))
+        _run(app, listener, settings, Welcome(settings, address, create_env_file()))
 
 
 def server_file(home: Path) -> Path:
@@ -129,7 +127,7 @@ def _written_down(home: Path, address: Address) -> Iterator[None]:
 
 def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
     """Aegra's app with ours inside. It reads its settings from the environment at import."""
-    redis = settings.redis_url.get_secret_value() if settings.redis_url else None
+    redis_url = _reached_redis(settings)
     level = settings.potluck_log_level.upper()
     os.environ.update(
         {
@@ -139,8 +137,8 @@ def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
             "SERVER_URL": address.url,
             "LOG_LEVEL": level,
             "LOG_VERBOSITY": "standard",
-            "REDIS_BROKER_ENABLED": str(redis is not None).lower(),
-            **({"REDIS_URL": redis} if redis else {}),
+            "REDIS_BROKER_ENABLED": str(redis_url is not None).lower(),
+            **({"REDIS_URL": redis_url} if redis_url else {}),
         }
     )
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level.lower()))
@@ -148,15 +146,30 @@ def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
 
     made: ASGIApp = app
 
-    if redis is None:
+    if redis_url is None:
         # Its warning says that nothing is recovered without Redis; here we do that ourselves.
         logging.getLogger("aegra_api.main").setLevel(logging.ERROR)
+    # It warns that all share one identity; whoever has no key of ours gets no further than Guard.
+    logging.getLogger("aegra_api.core.auth_middleware").setLevel(logging.ERROR)
     return made
 
 
-def _run(
-    app: ASGIApp, listener: socket.socket, settings: Settings, *, on_ready: Callable[[], object]
-) -> None:
+def _reached_redis(settings: Settings) -> str | None:
+    if settings.redis_url is None:
+        return None
+    url = settings.redis_url.get_secret_value()
+    try:
+        with redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S) as client:
+            client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise StartError(
+            f"The Redis of REDIS_URL does not answer: {error}.",
+            fix="Check REDIS_URL; leave it out to run without replicas.",
+        ) from error
+    return url
+
+
+def _run(app: ASGIApp, listener: socket.socket, settings: Settings, welcome: Welcome) -> None:
     config = uvicorn.Config(
         app,
         log_level=settings.potluck_log_level,
@@ -164,7 +177,7 @@ def _run(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
-    server = _Server(config, on_ready)
+    server = _Server(config, welcome)
     asyncio.run(server.serve(sockets=[listener]), loop_factory=config.get_loop_factory())
     if not server.started:
         raise StartError(
@@ -173,11 +186,11 @@ def _run(
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]) -> None:
+    def __init__(self, config: uvicorn.Config, welcome: Welcome) -> None:
         super().__init__(config)
-        self._on_ready = on_ready
+        self._welcome = welcome
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._on_ready()
+            self._welcome.print((await engine.current()).statuses)

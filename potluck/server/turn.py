@@ -1,9 +1,10 @@
 """One turn of the agent through the LangGraph API: what happens, and the answer as it comes."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import httpx
 from langgraph_sdk.client import LangGraphClient
@@ -12,11 +13,9 @@ from langgraph_sdk.schema import StreamMode, StreamPart
 from potluck.errors import PotluckError
 from potluck.events import AUDIENCE_KEY, Event
 
-if TYPE_CHECKING:
-    # Its LangGraph would double the time until the terminal says something.
-    from graph.state import Context
-
 GRAPH_ID = "agent"
+# A thread called by a name that is no UUID gets one, the same for the same name.
+THREAD_NAMESPACE = uuid.UUID("6a1f7c0e-3f0b-5d0c-9a55-7f3e7b1d2c48")
 STREAM_MODES: tuple[StreamMode, ...] = ("messages-tuple", "custom", "values")
 
 # JSON as langgraph_sdk hands it over; nothing narrower is promised by the server
@@ -33,11 +32,11 @@ class RunError(PotluckError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is asked, on which thread (None: no thread is kept), and how."""
+    """What is asked, on which thread (None: none is kept), and how: see graph.state.Context."""
 
     messages: Sequence[Wire]
     thread_id: str | None = None
-    context: "Context" = field(default_factory=lambda: {})
+    context: Wire = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,15 @@ class Begun:
 Part = Begun | Piece | Happened | Values
 
 
-async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncIterator[Part]:
+def thread_id_of(name: str) -> str:
+    """The thread that a caller means: a UUID as it is, any other name by a UUID of its own."""
+    try:
+        return str(uuid.UUID(name))
+    except ValueError:
+        return str(uuid.uuid5(THREAD_NAMESPACE, name))
+
+
+async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
     """Run the turn; whoever stops iterating cancels it.
 
     Raises RunError when the server refuses the run, cannot be reached, or the run fails.
@@ -116,7 +123,7 @@ def _start(client: LangGraphClient, turn: Turn) -> AsyncGenerator[StreamPart]:
             None,
             GRAPH_ID,
             input=asked,
-            context=turn.context,
+            context=dict(turn.context),
             stream_mode=STREAM_MODES,
             on_disconnect="cancel",
             on_completion="delete",
@@ -126,7 +133,7 @@ def _start(client: LangGraphClient, turn: Turn) -> AsyncGenerator[StreamPart]:
             turn.thread_id,
             GRAPH_ID,
             input=asked,
-            context=turn.context,
+            context=dict(turn.context),
             stream_mode=STREAM_MODES,
             on_disconnect="cancel",
         )

@@ -1,5 +1,7 @@
 """What a user needs to know when the server is up."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from rich.console import Console
@@ -9,32 +11,44 @@ from potluck.server.address import Address
 from potluck.settings import Settings
 
 
-def print_welcome(
-    console: Console,
-    address: Address,
-    found: list[ProviderStatus],
-    settings: Settings,
-    *,
-    new_env_file: bool,
-) -> None:
-    """Print who answers, and where each door is."""
-    on = [status for status in found if status.on and status.provider.id != OFFLINE]
-    off = [status for status in found if not status.on]
-    console.print(f"\n[bold]Potluck[/bold] serves on [cyan]{address.url}[/cyan]\n")
-    if new_env_file:
-        console.print(f"  Made {Settings.env_file}: put your keys there, then start again.\n")
-    for status in on:
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The lines printed once requests are answered."""
+
+    settings: Settings
+    address: Address
+    env_file_is_new: bool
+
+    def print(self, statuses: Iterable[ProviderStatus]) -> None:
+        """Say who answers, who does not and why, and where each door is."""
+        # No wrapping: addresses are there to be copied.
+        console = Console(soft_wrap=True, highlight=False)
+        url = self.address.url
+        console.print(f"\n[bold]Potluck[/bold] serves on [cyan]{url}[/cyan]\n")
+        for line in _providers([s for s in statuses if s.provider.id != OFFLINE]):
+            console.print(f"  {line}")
+        key = "one of POTLUCK_API_KEYS" if self.settings.potluck_api_keys else "potluck (or any)"
+        studio = f"https://smith.langchain.com/studio/?baseUrl={quote(url, safe='')}"
+        console.print(f"\n  Open WebUI, OpenAI clients   base URL  [cyan]{url}/v1[/cyan]")
+        console.print(f"                               API key   {key}")
+        console.print("                               model     potluck")
+        console.print(f"  LangGraph Studio             [cyan]{studio}[/cyan]")
+        console.print(f"  LangServe playground         [cyan]{url}/agent/playground/[/cyan]")
+        console.print("  Terminal                     uv run potluck chat")
+        if self.env_file_is_new:
+            console.print(f"\n  Made {self.settings.potluck_env_file}: your keys go there.")
+        console.print()
+
+
+def _providers(statuses: list[ProviderStatus]) -> list[str]:
+    lines = []
+    for status in (s for s in statuses if s.on):
         models = ", ".join(model.id for model in status.provider.models)
-        console.print(f"  [green]on [/green] {status.provider.id}: {models}")
-    if not on:
-        console.print("  [yellow]No LLM is connected[/yellow]: the offline model answers basics.")
-    for status in off:
-        where = f" (free key: {status.provider.get_key_url})" if status.provider.get_key_url else ""
-        console.print(f"  [dim]off {status.provider.id}: {status.reason}{where}[/dim]")
-    key = "a key of POTLUCK_API_KEYS" if settings.potluck_api_keys else "any text, say `potluck`"
-    studio = f"https://smith.langchain.com/studio/?baseUrl={quote(address.url, safe='')}"
-    console.print(f"\n  Open WebUI, OpenAI clients  base URL [cyan]{address.url}/v1[/cyan]")
-    console.print(f"                              API key  {key}; model `potluck`")
-    console.print(f"  LangGraph Studio            [cyan]{studio}[/cyan]")
-    console.print(f"  LangServe                   [cyan]{address.url}/agent/playground/[/cyan]")
-    console.print("  Terminal                    uv run potluck chat\n")
+        lines.append(f"[green]on [/green]  {status.provider.id}: {models}")
+    if not lines:
+        lines.append("[yellow]No LLM is connected:[/yellow] the offline model answers basics.")
+    for status in (s for s in statuses if not s.on):
+        where = status.provider.get_key_url
+        free = f" (key: {where})" if where and "not set" in status.reason else ""
+        lines.append(f"[dim]off  {status.provider.id}: {status.reason}{free}[/dim]")
+    return lines

@@ -61,9 +61,16 @@ def wire_error(dialect: DialectName, profile: Profile, fault: Fault, facts: Fact
         return WireError(fault.status or 500, fault.body, fault.headers)
     template = _template(dialect, profile, fault.kind)
     values = _values(fault, facts)
-    headers = {name: str(_filled(text, values)) for name, text in template.headers.items()}
-    body = _filled(template.body, values) if fault.body is None else fault.body
+    headers = {name: str(filled(text, values)) for name, text in template.headers.items()}
+    body = filled(template.body, values) if fault.body is None else fault.body
     return WireError(fault.status or template.status, body, headers | dict(fault.headers))
+
+
+def wait_of(fault: Fault) -> float:
+    """How many seconds the provider tells the client to wait, as far as the fault decides it."""
+    if fault.retry_after_s is not None or fault.kind is None:
+        return fault.retry_after_s or 0.0
+    return _DEFAULT_WAIT_S.get(fault.kind, 0.0)
 
 
 def go_duration(seconds: float) -> str:
@@ -89,12 +96,7 @@ def _template(dialect: DialectName, profile: Profile, kind: FaultKind) -> FaultT
 
 
 def _values(fault: Fault, facts: Facts) -> dict[str, object]:
-    wait_s = fault.retry_after_s
-    if wait_s is None:
-        wait_s = facts.retry_after_s
-    if wait_s is None and fault.kind is not None:
-        wait_s = _DEFAULT_WAIT_S.get(fault.kind, 0.0)
-    wait_s = wait_s or 0.0
+    wait_s = wait_of(fault) if facts.retry_after_s is None else facts.retry_after_s
     limit, used, requested = _counts(fault, facts)
     back = facts.now + timedelta(seconds=wait_s)
     return {
@@ -111,6 +113,7 @@ def _values(fault: Fault, facts: Facts) -> dict[str, object]:
         "wait_exact_s": f"{wait_s:.4f}".rstrip("0").rstrip("."),
         "wait_go": go_duration(wait_s),
         "back_epoch_ms": math.ceil(back.timestamp() * 1000),
+        "back_epoch_ms_text": str(math.ceil(back.timestamp() * 1000)),
         "back_epoch_s": math.ceil(back.timestamp()),
     }
 
@@ -121,16 +124,17 @@ def _counts(fault: Fault, facts: Facts) -> tuple[int, int, int]:
     return (0, 0, 0) if fault.kind is None else _DEFAULT_COUNTS.get(fault.kind, (0, 0, 0))
 
 
-def _filled(node: object, values: Mapping[str, object]) -> object:
+def filled(node: object, values: Mapping[str, object]) -> object:
+    """A template with its `{names}` filled in; a string that is one name becomes its value."""
     if isinstance(node, str):
         whole = _PLACE.fullmatch(node)
         if whole and whole.group(1) in values:
             return values[whole.group(1)]
         return _PLACE.sub(lambda m: str(values.get(m.group(1), m.group())), node)
     if isinstance(node, Mapping):
-        return {key: _filled(value, values) for key, value in node.items()}
+        return {key: filled(value, values) for key, value in node.items()}
     if isinstance(node, list):
-        return [_filled(value, values) for value in node]
+        return [filled(value, values) for value in node]
     return node
 
 

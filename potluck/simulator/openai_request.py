@@ -1,7 +1,7 @@
 """Reading and checking a chat completion request as OpenAI does."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -82,6 +82,8 @@ class _Schema(_Open):
 class _Format(_Open):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: _Schema | None = None
+    # Hugging Face and Together take the schema here
+    plain_schema: Annotated[dict[str, object] | None, Field(alias="schema")] = None
 
 
 class _StreamOptions(_Open):
@@ -237,5 +239,5 @@ def _format(wanted: _Format | None) -> ResponseFormat | None:
     if wanted is None or wanted.type == "text":
         return None
     kind: FormatKind = wanted.type
-    schema: Mapping[str, object] = wanted.json_schema.json_schema if wanted.json_schema else {}
-    return ResponseFormat(kind, schema)
+    nested = wanted.json_schema.json_schema if wanted.json_schema else None
+    return ResponseFormat(kind, nested or wanted.plain_schema or {})

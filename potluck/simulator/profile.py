@@ -12,11 +12,52 @@ from ruamel.yaml import YAML
 from potluck.simulator.reply import FaultKind
 
 DialectName = Literal["openai", "gemini", "ollama"]
-ErrorShape = Literal["openai", "numeric", "flat", "string"]
+ErrorShape = Literal[
+    "openai", "numeric", "flat", "bare", "string", "message", "title", "cloudflare"
+]
+
+Period = Literal["minute", "day", "utc_day", "pacific_day", "month"]
+WindowName = Literal[
+    "minute_requests", "minute_tokens", "day_requests", "day_tokens", "month", "credits"
+]
 
 _FOLDER = Path(__file__).parent / "providers"
 _ALIASES = {"groq_llama": "groq", "together_ai": "together", "gemini": "google_gemini"}
 _STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSpec:
+    """A limit over a period; with `refill` it comes back evenly, else all of it at the end."""
+
+    __pydantic_config__ = _STRICT
+
+    limit: int
+    period: Period
+    refill: bool = False
+    unit: Literal["requests", "tokens"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSpec:
+    """What a key may use, and in which headers the provider tells what is left.
+
+    `scope` is what a window counts: each model, or all of the account. `models` changes limits by
+    model. Tokens are input and output, or `input_only`; with `reserve_output` the most the answer
+    may have is counted beforehand (that many when the request does not say). A request larger
+    than all of `too_large_window` is told so. `concurrent` limits answers under way.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    scope: Literal["model", "account"] = "account"
+    windows: Mapping[WindowName, WindowSpec] = field(default_factory=dict)
+    models: Mapping[str, Mapping[WindowName, int]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    input_only: bool = False
+    reserve_output: int | None = None
+    concurrent: int | None = None
+    too_large_window: WindowName | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +76,6 @@ class Profile:
     """One provider. It lists `models`, and answers for any other name too.
 
     `reasoning_field` is where its messages carry thinking (None: never shown); `error_shape` is
-    how its refusals look: OpenAI's, the same with the status as code, flat, or a bare string.
     """
 
     __pydantic_config__ = _STRICT
@@ -43,6 +83,7 @@ class Profile:
     id: str
     dialect: DialectName = "openai"
     models: tuple[str, ...] = ("simulated-model",)
+    refused_models: tuple[str, ...] = ()
     key_needed: bool = True
     reasoning_field: str | None = "reasoning_content"
     whole_tool_calls: bool = False
@@ -51,6 +92,7 @@ class Profile:
     keep_alive_comment: str | None = None
     error_shape: ErrorShape = "openai"
     tool_call_id_form: Literal["call", "nine"] = "call"
+    limits: LimitSpec = field(default_factory=LimitSpec)
     faults: Mapping[FaultKind, FaultTemplate] = field(default_factory=dict)
 
 

@@ -97,6 +97,20 @@ class ModelRequest:
         """The calls made since the user spoke last, oldest first."""
         return tuple(call for m in self._since_user() for call in m.tool_calls)
 
+    @property
+    def input_tokens(self) -> int:
+        """About how many tokens the prompt has: a quarter of the body's bytes."""
+        return max(1, self.size_bytes // 4)
+
+    @property
+    def max_output(self) -> int | None:
+        """The most tokens the answer may have, if the request says."""
+        for name in ("max_completion_tokens", "max_tokens", "maxOutputTokens", "num_predict"):
+            value = self.params.get(name)
+            if isinstance(value, int) and value > 0:
+                return value
+        return None
+
     def tool(self, name: str) -> Tool | None:
         """The tool offered under this name, or None."""
         return next((tool for tool in self.tools if tool.name == name), None)

@@ -115,7 +115,7 @@ class ReplyForm(_Form):
             finish_reason=self.finish_reason,
             usage=Usage(**self.usage.model_dump()) if self.usage else None,
             pieces=tuple(self.pieces) if self.pieces is not None else None,
-            fault=fault.fault() if isinstance(fault, FaultForm) else fault and Fault(fault),
+            fault=fault.fault() if isinstance(fault, FaultForm) else _named(fault),
             delay=Delay(**self.delay.model_dump()),
             cut_after=self.cut_after,
             cut=self.cut,
@@ -154,6 +154,10 @@ class ClockForm(_Form):
     """How far to move the clock on."""
 
     advance_s: _Seconds
+
+
+def _named(kind: FaultKind | None) -> Fault | None:
+    return None if kind is None else Fault(kind)
 
 
 def explain(error: ValidationError) -> str:

@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Unpack, TypedDict
+from typing import TypedDict, Unpack
 
 from potluck.simulator.default_replies import answer
 from potluck.simulator.reply import Fault, Reply

@@ -13,6 +13,7 @@ from potluck.errors import StartError
 from potluck.simulator.app import create_app
 from potluck.simulator.clock import Clock
 from potluck.simulator.log import RequestLog
+from potluck.simulator.meter import Meter
 from potluck.simulator.script import Script
 from potluck.simulator.wire import DROP_STATE
 
@@ -23,7 +24,8 @@ STOP_TIMEOUT_S = 5.0
 class SimulatorServer:
     """The simulator on a free port of this machine, while the context lasts.
 
-    Works as a plain and as an async context manager; `url` is what POTLUCK_SIMULATOR takes.
+    Works as a plain and as an async context manager; `url` is what POTLUCK_SIMULATOR takes. With
+    `limits`, each provider's free-tier limits hold, on a clock that runs at `speed`.
     """
 
     def __init__(
@@ -33,10 +35,12 @@ class SimulatorServer:
         host: str = "127.0.0.1",
         port: int = 0,
         speed: float = 1.0,
+        limits: bool = False,
     ) -> None:
         self.script = script or Script()
         self.log = RequestLog()
         self.clock = Clock(speed=speed)
+        self.meter = Meter(enforce=limits)
         self._host = host
         self._port = port
         self._server: _Server | None = None
@@ -55,7 +59,7 @@ class SimulatorServer:
         """Listen; returns when connections are taken. Raises StartError when it cannot."""
         sock = _listen(self._host, self._port)
         self._port = sock.getsockname()[1]
-        app = create_app(self.script, log=self.log, clock=self.clock)
+        app = create_app(self.script, log=self.log, clock=self.clock, meter=self.meter)
         server = _Server(app)
         thread = threading.Thread(target=server.run, args=([sock],), name="simulator", daemon=True)
         thread.start()

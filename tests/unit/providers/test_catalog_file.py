@@ -1,5 +1,6 @@
 """The catalog's files: what loads, what it means, and how each mistake is reported."""
 
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -44,7 +45,8 @@ USERS_LIMITS = """
       groq_llama: {requests_per_minute: 30, requests_per_day: 14400}
       together_ai: {requests_per_minute: 10, requests_per_month: 200}
     daily_limits: {google_gemini: 1500, groq_llama: 14400, together_ai: 6}
-    optimization: {enable_caching: true, cache_ttl_hours: 24, batch_processing: true, max_batch_size: 3}
+    optimization:
+      {enable_caching: true, cache_ttl_hours: 24, batch_processing: true, max_batch_size: 3}
     fallback: {max_retries: 3, retry_delay_seconds: 5, emergency_provider: together_ai}
 """
 
@@ -210,8 +212,7 @@ class TestWhatEntriesMean:
                 "gemini",
             ),
             (
-                "x: {model: a, base_url: "
-                "'https://generativelanguage.googleapis.com/v1beta/openai/'}",
+                "x: {model: a, base_url: 'https://generativelanguage.googleapis.com/v1beta/openai'}",
                 "openai",
             ),
             ("x: {model: a, base_url: 'https://llm.example.com/api/v2'}", "openai"),
@@ -295,6 +296,25 @@ class TestWhatEntriesMean:
         assert load(tmp_path, GROQ) == load(tmp_path, GROQ, "# nothing\n")
 
 
+GUIDE = (PROJECT_DIR / "docs/configuration.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL))
+def test_every_example_of_the_guide_loads(tmp_path: Path, example: str) -> None:
+    shipped = (PROJECT_DIR / "config/providers.yaml").read_text(encoding="utf-8")
+    match example.partition(":")[0]:
+        case "providers":
+            assert load(tmp_path, example).models()
+        case "routes":
+            box = "  my_box: {base_url: 'http://box/v1', model: m}\n"
+            with_box = shipped.partition("\nroutes:")[0] + "\n" + box + example
+            assert load(tmp_path, with_box).routes["general"] == ("my_box",)
+        case "rate_limits":
+            assert load(tmp_path, shipped, example).fallback.emergency_provider == "together"
+        case other:
+            pytest.fail(f"an example that begins with {other}")
+
+
 class TestLimits:
     PROVIDERS = """
         providers:
@@ -355,7 +375,7 @@ PROVIDER_MISTAKES = {
     ),
     "deep nesting": (f"providers: {'[' * 30}{']' * 30}\n", None, "nested too deeply", "Check"),
     "alias of itself": ("providers: &p\n  groq: *p\n", 2, "`groq` has no model", "Add `model:`"),
-    "a list": ("- groq\n", 1, "the file", "Write a mapping"),
+    "a list": ("- groq\n", 1, "`providers.yaml`", "Write a mapping"),
     "empty file": ("", 1, "`providers` is missing", "Add `providers:`"),
     "providers a list": ("providers:\n  - groq\n", 1, "`providers`", "Write a mapping"),
     "provider a word": ("providers:\n  groq: llama\n", 2, "`providers.groq` ('llama')", "Write"),
@@ -373,7 +393,9 @@ PROVIDER_MISTAKES = {
         "Did you mean `code_generation`?",
     ),
     "number for a name": ("providers:\n  1: {model: a}\n", 2, "`providers.1` is not", "quotes"),
-    "name with a slash": ("providers:\n  a/b: {model: a, base_url: 'http://a/v1'}\n", 2, "`a/b` cannot be", "Use letters"),
+    "name with a slash": (
+        "providers:\n  a/b: {model: a, base_url: 'http://a/v1'}\n", 2, "`a/b` cannot", "Use",
+    ),
     "reserved name": (
         "providers:\n  auto: {model: a, base_url: 'http://a/v1'}\n", 2, "`auto` cannot", "not auto",
     ),
@@ -446,7 +468,7 @@ PROVIDER_MISTAKES = {
         "Keep one",
     ),
     "model twice": (
-        "providers:\n  groq:\n    models:\n      - a\n      - id: a\n", 5, "`a` twice", "Remove one",
+        "providers:\n  groq:\n    models:\n      - a\n      - id: a\n", 5, "`a` twice", "Remove",
     ),
     "route to nobody": (
         f"{GROQ}routes:\n  general:\n    - groq\n    - gorq\n", 6, "names `gorq`",
@@ -547,6 +569,8 @@ class TestMistakes:
             "api_key_env: sk-proj-Zq3xV9sLw2Kd8RbT5yUiOp",
             "api_key: gsk_Zq3xV9sLw2Kd8RbT5yUiOp1aS4dF7gH0jK6lZ",
             "base_url: https://me:Zq3xV9sLw2Kd@box/v1",
+            "models: gsk_Zq3xV9sLw2Kd8RbT5yUiOp1aS4dF7gH0jK6lZ",
+            "temperature: gsk_Zq3xV9sLw2Kd8RbT5yUiOp1aS4dF7gH0jK6lZ",
         ],
     )
     def test_a_secret_in_the_file_is_refused_without_being_repeated(
@@ -560,7 +584,7 @@ class TestMistakes:
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 counts = st.integers(1, 10**12)
 windows = ("requests_per_minute", "requests_per_day", "requests_per_month", "tokens_per_day")
-text = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+text = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=12)
 model_entries = st.fixed_dictionaries(
     {"id": text},
     optional={
@@ -594,7 +618,8 @@ provider_entries = st.fixed_dictionaries(
 def test_whatever_is_written_as_yaml_is_read_back_the_same(
     tmp_path: Path, entries: dict[str, dict[str, object]]
 ) -> None:
-    yaml = YAML(typ="safe")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
     with (tmp_path / "providers.yaml").open("w", encoding="utf-8") as file:
         yaml.dump({"providers": entries}, file)
     catalog = load_catalog(tmp_path)

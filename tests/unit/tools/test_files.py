@@ -1,4 +1,6 @@
 import pytest
+
+from potluck.errors import ToolError
 from tools.files import (
     MAX_FOUND,
     MAX_LISTED,
@@ -10,8 +12,6 @@ from tools.files import (
     write_file,
 )
 from tools.workspace import Workspace
-
-from potluck.errors import ToolError
 
 
 def test_writes_reads_and_edits(workspace: Workspace) -> None:
@@ -105,7 +105,8 @@ def test_finds_lines_and_names(workspace: Workspace) -> None:
     workspace.write("img.bin", b"\0hello")
     assert search_files.invoke({"text": "HELLO"}).splitlines() == [
         "src/main.py:2: print('Hello')",
-        "src/note.md:1: say hello 1 files were skipped: not text, or too large.",
+        "src/note.md:1: say hello",
+        "[not searched, as not text or too large: 1]",
     ]
     assert search_files.invoke({"text": "hello", "name": "*.py"}) == "src/main.py:2: print('Hello')"
     assert search_files.invoke({"name": "note"}) == "src/note.md"
@@ -123,7 +124,7 @@ def test_many_hits_are_cut_with_a_note(workspace: Workspace) -> None:
     assert lines[-1].startswith("[cut: the first 100")
 
 
-def test_does_not_search_through_links(workspace: Workspace, tmp_path_factory) -> None:  # noqa: ANN001
+def test_does_not_search_through_links(workspace: Workspace, tmp_path_factory) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (outside / "a.txt").write_text("hello")
     (workspace.root / "door").symlink_to(outside)

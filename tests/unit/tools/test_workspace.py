@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from potluck.errors import ToolError
 from tools import folder as folder_module
 from tools.workspace import (
     MAX_FILE_BYTES,
@@ -13,8 +15,6 @@ from tools.workspace import (
     current_workspace,
     use_workspace,
 )
-
-from potluck.errors import ToolError
 
 SECRET = b"not yours"
 
@@ -154,7 +154,7 @@ def test_a_folder_swapped_for_a_link_in_the_middle_leads_nowhere(
     workspace.write("door/secret.txt", b"mine")
     checked = folder_module.Folder._refuse_unless
 
-    def check_then_swap(self: folder_module.Folder, wanted, name, complaint):  # noqa: ANN001, ANN202
+    def check_then_swap(self: folder_module.Folder, wanted, name, complaint):
         found = checked(self, wanted, name, complaint)
         if name == "door":
             (workspace.root / "door").rename(workspace.root / "gone")

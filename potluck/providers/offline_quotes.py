@@ -1,0 +1,61 @@
+"""Quotations in a request: taken out before it is read, so that no word in them is an order."""
+
+import re
+from dataclasses import dataclass
+
+# Private letters stand for quotations and for the result of the step before.
+RESULT = "\ue000"
+_FIRST = 0xE100
+_MOST = 256
+QUOTE = f"[{chr(_FIRST)}-{chr(_FIRST + _MOST - 1)}]"
+
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
+_QUOTATION = re.compile(
+    r"```[^\n`]*\n(?P<fence>.*?)\n?```"
+    r'|"(?P<double>(?:[^"\\]|\\.)*)"'
+    r"|“(?P<curly>[^”]*)”|„(?P<low>[^“”]*)[“”]|«(?P<french>[^»]*)»"
+    r"|「(?P<corner>[^」]*)」|『(?P<white>[^』]*)』"
+    r"|`(?P<code>[^`\n]+)`"
+    r"|(?<!\w)['\N{LEFT SINGLE QUOTATION MARK}](?P<single>[^\n]+?)"
+    r"['\N{RIGHT SINGLE QUOTATION MARK}](?!\w)",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """A request with letters in the place of its quotations, and the quotations."""
+
+    text: str
+    quotations: tuple[str, ...]
+
+    @classmethod
+    def read(cls, request: str) -> "Quoted":
+        """Take the quotations out of a request."""
+        quotations: list[str] = []
+
+        def take(found: re.Match[str]) -> str:
+            if len(quotations) >= _MOST:
+                return found[0]
+            inner = next(text for text in found.groups() if text is not None)
+            if found.lastgroup == "double":
+                inner = inner.replace('\\"', '"')
+            quotations.append(inner)
+            return chr(_FIRST + len(quotations) - 1)
+
+        text = _QUOTATION.sub(take, _PRIVATE.sub("", request))
+        return cls(text=text, quotations=tuple(quotations))
+
+    def at(self, letter: str) -> str:
+        """The quotation that a letter stands for."""
+        return self.quotations[ord(letter) - _FIRST]
+
+    def fill(self, text: str) -> str:
+        """Text with its quotations put back, without their marks."""
+        return re.sub(QUOTE, lambda found: self.at(found[0]), text)
+
+
+def quote(text: str) -> str:
+    """A text in marks, as `Quoted` reads it back."""
+    escaped = text.replace('"', '\\"')
+    return f'"{escaped}"'

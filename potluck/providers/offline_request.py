@@ -1,0 +1,170 @@
+"""A request in plain words, understood as a list of intents, in order."""
+
+import re
+from dataclasses import dataclass, replace
+
+from potluck.providers.offline_arithmetic import to_expressions
+from potluck.providers.offline_files import FileReader
+from potluck.providers.offline_intent import Background, Gap, Intent
+from potluck.providers.offline_quotes import RESULT, Quoted
+from potluck.providers.offline_time import to_clock_calls
+
+MAX_INTENTS = 12
+MAX_CHARS = 50_000
+
+Part = Intent | Gap
+
+_VERB = (
+    r"(?:write|create|make|save|put|store|append|add|read|show|print|display|open|list|search|find|grep"
+    r"|look|replace|change|edit|copy|delete|remove|rename|move|run|calculate|compute|evaluate|tell|give"
+    r"|multiply|divide|subtract|what|which|how|then|also|please|count|convert|check)"
+)
+_THEN = (
+    r"\s*[,;.]?\s*(?:\band\s+)?\b(?:then|after that|afterwards?|finally|next|after which)\b[,:]?\s+(?=\S)"
+    r"|\s*[、。,]?(?:そして|それから|その後|そのあと|次に)[、,]?"
+)
+_PERHAPS = (
+    r"(?<=[!?;。？！])\s*|\.\s+(?=\S)|\s*\n+\s*|;\s*"  # noqa: RUF001 - typed so
+    rf"|\s*,\s*(?:and\s+)?(?={_VERB}\b)|\s+and\s+(?={_VERB}\b)|(?<=て)、|(?<=て) "
+)
+_SPLIT = re.compile(f"({_THEN})|({_PERHAPS})", re.IGNORECASE)
+_SEPARATOR = re.compile(r"^[\s,;.!?、。]*(?:and\s+)?(?:(?:also|please)\s+)?", re.IGNORECASE)
+_SMALL_TALK = re.compile(
+    r"(?:\W|\b(?:hi|hello|hey|there|good (?:morning|evening|afternoon|day)|thanks?|thank you|please|ok|okay"
+    r"|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう(?:ございます)?"
+    r"|お願い(?:します)?|ください)*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was understood: intents in order, and the gaps between them."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def intents(self) -> list[Intent]:
+        """The tool calls to make."""
+        return [part for part in self.parts if isinstance(part, Intent)]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What cannot be done."""
+        return [part for part in self.parts if isinstance(part, Gap)]
+
+
+def understand(text: str, background: Background) -> Request:
+    """Understand a request; what is not understood becomes a gap, never an error."""
+    quoted = Quoted.read(text[:MAX_CHARS])
+    reader = _Reader(quoted, background)
+    for clause, is_surely_new in _clauses(quoted.text):
+        reader.take(clause, is_surely_new=is_surely_new)
+    return Request(parts=tuple(reader.parts()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    text: str
+    parts: tuple[Part, ...]
+
+
+class _Reader:
+    """Reads clause by clause; one that is no order may belong to the text of the one before."""
+
+    def __init__(self, quoted: Quoted, background: Background) -> None:
+        self._quoted = quoted
+        self._background = background
+        self._clauses: list[_Clause] = []
+
+    def take(self, clause: str, *, is_surely_new: bool) -> None:
+        """Understand one clause, given those before."""
+        parts = self._parts_of(_order(clause), self._clauses)
+        if not parts and not is_surely_new and self._continues(clause):
+            return
+        if not parts and not _SMALL_TALK.fullmatch(clause):
+            parts = [Gap("needs_llm", self._quoted.fill(_order(clause)))]
+        self._clauses.append(_Clause(clause, tuple(parts)))
+
+    def parts(self) -> list[Part]:
+        """All that was understood, bounded."""
+        parts = [part for clause in self._clauses for part in clause.parts]
+        intents = [part for part in parts if isinstance(part, Intent)]
+        if len(intents) <= MAX_INTENTS:
+            return parts
+        allowed = {id(intent) for intent in intents[:MAX_INTENTS]}
+        kept: list[Part] = [p for p in parts if isinstance(p, Gap) or id(p) in allowed]
+        return [*kept, Gap("too_many", str(MAX_INTENTS))]
+
+    def _continues(self, clause: str) -> bool:
+        """Add the clause to the text that the clause before writes, if that was unquoted."""
+        last = self._clauses[-1] if self._clauses else None
+        if last is None or clause.strip().endswith("?") or not _holds_open_text(last):
+            return False
+        longer = last.text + clause
+        parts = self._parts_of(_order(longer), self._clauses[:-1])
+        if not parts or isinstance(parts[-1], Gap):
+            return False
+        self._clauses[-1] = _Clause(longer, tuple(parts))
+        return True
+
+    def _parts_of(self, clause: str, before: list[_Clause]) -> list[Part]:
+        background = self._background_after(before)
+        files = FileReader(self._quoted, background, lambda text: self._facts(text, background))
+        surely = self._facts(clause, background) if _begins_with_a_question(clause) else []
+        return surely or files.read(clause) or self._facts(clause, background)
+
+    def _facts(self, clause: str, background: Background) -> list[Part]:
+        """Arithmetic, dates and times."""
+        plain = self._quoted.fill(clause)
+        calls = to_clock_calls(plain)
+        if calls:
+            return [Intent("current_time", args) for args in calls]
+        expressions = to_expressions(plain, has_result=background.has_result)
+        return [Intent("calculator", {"expression": e}) for e in expressions]
+
+    def _background_after(self, before: list[_Clause]) -> Background:
+        background = self._background
+        for part in (part for clause in before for part in clause.parts):
+            if isinstance(part, Intent):
+                background = replace(background, file=part.path or background.file, has_result=True)
+        return background
+
+
+def _order(clause: str) -> str:
+    """The clause without the separator that it begins with."""
+    return _SEPARATOR.sub("", clause).strip()
+
+
+def _begins_with_a_question(clause: str) -> bool:
+    """Whether arithmetic or time is asked outright, so that `3.5` or `a/b` is no file."""
+    return bool(
+        re.match(
+            r"\W*(?:calculate|compute|evaluate|how much|what(?:'s| is)\s+[\d(]|[\d(])", clause, re.I
+        )
+    )
+
+
+def _holds_open_text(clause: _Clause) -> bool:
+    last = clause.parts[-1] if clause.parts else None
+    if isinstance(last, Gap):
+        return last.why == "no_text"
+    if last is None or last.tool != "write_file":
+        return False
+    text = str(last.args["text"]).strip()
+    return bool(text) and text != RESULT and text in clause.text
+
+
+def _clauses(text: str) -> list[tuple[str, bool]]:
+    """The pieces of a text that may each be an order, with the separator before each kept in it."""
+    pieces: list[tuple[str, bool]] = []
+    start = 0
+    surely = True
+    for found in _SPLIT.finditer(text):
+        if found.end() == start or not text[start : found.start()].strip():
+            continue
+        pieces.append((text[start : found.start()], surely))
+        surely = bool(found[1])
+        start = found.end() if surely else found.start()
+    pieces.append((text[start:], surely))
+    return [(piece, surely) for piece, surely in pieces if piece.strip()]

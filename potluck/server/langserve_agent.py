@@ -1,0 +1,89 @@
+"""The agent as a LangChain Runnable: what LangServe serves."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from langchain_core.callbacks import adispatch_custom_event
+from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.runnables import ConfigurableFieldSpec, RunnableConfig, RunnableGenerator
+from langchain_core.runnables.utils import AddableDict
+from pydantic import BaseModel
+
+from potluck.server import loopback
+from potluck.server.langserve_progress import Progress
+from potluck.server.langserve_wire import AgentConfig, AgentInput, AgentOutput, UsageView
+from potluck.server.thread_queue import ThreadQueue
+from potluck.server.turn import Answer, Happened, Part, Turn, Values, run_turn, thread_id_of
+
+
+class Agent(RunnableGenerator[list[BaseMessage], AddableDict]):
+    """Runs a turn of the agent on this server; its chunks add up to an AgentOutput."""
+
+    def __init__(self) -> None:
+        super().__init__(_turn, name="agent")  # type: ignore[arg-type] # the config is handed over too
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """The fields that a caller may set in `configurable`."""
+        return [
+            ConfigurableFieldSpec(
+                id=name,
+                annotation=field.annotation,
+                description=field.description,
+                default=None,
+            )
+            for name, field in AgentConfig.model_fields.items()
+        ]
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:  # noqa: ARG002 - LangChain's signature
+        """Every form of input, with a reason when it is none of them."""
+        return AgentInput
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:  # noqa: ARG002 - LangChain's signature
+        """The sum of all chunks."""
+        return AgentOutput
+
+
+_threads = ThreadQueue()
+
+
+async def _turn(
+    inputs: AsyncIterator[Sequence[BaseMessage]], config: RunnableConfig
+) -> AsyncGenerator[AddableDict]:
+    messages = [message async for chunk in inputs for message in chunk]
+    given = AgentConfig.of(config.get("configurable", {}))
+    turn = Turn(
+        messages=[message.model_dump(mode="json", exclude_none=True) for message in messages],
+        thread_id=thread_id_of(given.thread_id) if given.thread_id else None,
+        context=given.model_dump(exclude={"thread_id"}, exclude_none=True),
+    )
+    async with _threads.turn(turn.thread_id), Progress.of(config, messages) as progress:
+        async for chunk in _chunks(turn, progress, config):
+            yield chunk
+
+
+async def _chunks(
+    turn: Turn, progress: Progress, config: RunnableConfig
+) -> AsyncGenerator[AddableDict]:
+    answer = Answer()
+    state: dict[str, Any] = {}
+    async with aclosing(run_turn(loopback.client(), turn)) as parts:
+        async for part in parts:
+            await _report(part, progress, config)
+            if isinstance(part, Values):
+                state = dict(part.state)
+            if text := answer.take(part):
+                yield AddableDict(answer=text)
+    if text := answer.rest():
+        yield AddableDict(answer=text)
+    yield AddableDict(
+        messages=convert_to_messages(state.get("messages") or []),
+        usage=UsageView.model_validate(state.get("usage") or {}).model_dump(),
+    )
+
+
+async def _report(part: Part, progress: Progress, config: RunnableConfig) -> None:
+    await progress.take(part)
+    if isinstance(part, Happened):
+        await adispatch_custom_event(part.event["type"], dict(part.event), config=config)

@@ -1,0 +1,111 @@
+"""The LangServe door: the agent under /agent, for RemoteRunnable and the playground."""
+
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from langserve import add_routes
+from pydantic import ValidationError
+from sse_starlette import EventSourceResponse
+
+from potluck.errors import PotluckError
+from potluck.server.langserve_agent import Agent
+from potluck.server.thread_queue import ThreadBusyError
+from potluck.server.turn import RunError
+
+PATH = "/agent"
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def mount(app: FastAPI) -> None:
+    """Add invoke, batch, stream, stream_log, stream_events, schemas and playground."""
+    router = APIRouter(route_class=AgentRoute)
+    add_routes(
+        router,
+        Agent(),
+        path=PATH,
+        enable_feedback_endpoint=False,
+        enable_public_trace_link_endpoint=False,
+    )
+    app.include_router(router)
+
+
+class AgentRoute(APIRoute):
+    """Checks what LangServe takes on trust, and gives the reason where it would say 500."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """LangServe's endpoint between our two checks."""
+        answer = super().get_route_handler()
+
+        async def explain(request: Request) -> Response:
+            if request.method == "POST":
+                _check(await _json_of(request), request.url.path)
+            try:
+                response = await answer(request)
+            except ValidationError as error:
+                raise RequestValidationError(error.errors(include_context=False)) from error
+            except PotluckError as error:
+                raise HTTPException(_status(error), str(error)) from error
+            if isinstance(response, EventSourceResponse):
+                events = cast("AsyncGenerator[Mapping[str, str]]", response.body_iterator)
+                response.body_iterator = _explained(events)
+            return response
+
+        return explain
+
+
+async def _json_of(request: Request) -> object:
+    try:
+        body: object = await request.json()
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(422, f"The body is no JSON that can be read: {error}") from error
+    return body
+
+
+def _check(body: object, path: str) -> None:
+    if not isinstance(body, dict):
+        raise HTTPException(422, 'The body must be a JSON object: {"input": ...}.')
+    is_batch = path.endswith("/batch")
+    if is_batch and not isinstance(body.get("inputs"), list):
+        raise HTTPException(422, "`inputs` must be a list with one input for each turn.")
+    config = body.get("config", {})
+    if not isinstance(config, dict) and not (is_batch and isinstance(config, list)):
+        raise HTTPException(422, '`config` must be an object: {"configurable": {...}}.')
+    if _holds_unstorable_text(body):
+        raise HTTPException(422, "A text holds NUL or half a surrogate pair: no valid text.")
+
+
+def _holds_unstorable_text(value: object) -> bool:
+    """PostgreSQL and UTF-8 know neither NUL nor lone surrogates; JSON can carry both."""
+    if isinstance(value, str):
+        return UNSTORABLE.search(value) is not None
+    if isinstance(value, dict):
+        return any(_holds_unstorable_text(item) for pair in value.items() for item in pair)
+    if isinstance(value, list):
+        return any(map(_holds_unstorable_text, value))
+    return False
+
+
+def _status(error: PotluckError) -> int:
+    if isinstance(error, RunError):
+        return error.status
+    return 409 if isinstance(error, ThreadBusyError) else 500
+
+
+async def _explained(
+    events: AsyncGenerator[Mapping[str, str]],
+) -> AsyncIterator[Mapping[str, str]]:
+    """LangServe's events; its nameless error, which comes before ours is raised, is replaced."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                if event.get("event") != "error":
+                    yield event
+        except PotluckError as error:
+            data = {"status_code": _status(error), "message": str(error)}
+            yield {"event": "error", "data": json.dumps(data)}

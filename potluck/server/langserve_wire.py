@@ -1,0 +1,159 @@
+"""What the LangServe door takes and gives."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    convert_to_messages,
+)
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+FORMS = (
+    'a text; {"messages": [...]}; or a list of messages, each {"role": "user", "content": "..."}, '
+    '["user", "..."] or a LangChain message'
+)
+ROLES = frozenset({"user", "human", "assistant", "ai", "system", "developer", "tool"})
+ACCEPTED = (HumanMessage, AIMessage, SystemMessage, ToolMessage)
+CHUNK_SUFFIX = "MessageChunk"
+
+
+class AgentInput(RootModel[list[AnyMessage]]):
+    """The messages to answer, in whichever of the common forms they came."""
+
+    model_config = ConfigDict(title="Input")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_any_form(cls, value: object) -> list[BaseMessage]:
+        return messages_from(value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls,
+        core_schema: CoreSchema,
+        handler: GetJsonSchemaHandler,
+    ) -> JsonSchemaValue:
+        """The forms as a caller writes them, not the messages they become."""
+        message: JsonSchemaValue = {
+            "type": "object",
+            "title": "Message",
+            "properties": {
+                "role": {"type": "string", "enum": ["user", "assistant", "system", "tool"]},
+                "content": {"type": "string"},
+            },
+            "required": ["role", "content"],
+        }
+        messages: JsonSchemaValue = {"type": "array", "title": "Messages", "items": message}
+        return {
+            "title": "Input",
+            "anyOf": [
+                {"type": "string", "title": "Text"},
+                {
+                    "type": "object",
+                    "title": "Conversation",
+                    "properties": {"messages": messages},
+                    "required": ["messages"],
+                },
+                messages,
+            ],
+        }
+
+
+class UsageView(BaseModel):
+    """What the turn cost."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    tool_calls: int = 0
+
+
+class AgentOutput(BaseModel):
+    """The answer, and the conversation with it."""
+
+    model_config = ConfigDict(title="Output")
+
+    answer: str = ""
+    messages: list[AnyMessage] = Field(default_factory=list)
+    usage: UsageView = Field(default_factory=UsageView)
+
+
+class AgentConfig(BaseModel):
+    """What a caller may set under `config.configurable`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    thread_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    model: str | None = None
+    instructions: str | None = None
+    privacy: Literal["private", "any"] | None = None
+    max_calls: Annotated[int, Field(ge=1)] | None = None
+
+    @classmethod
+    def of(cls, configurable: Mapping[str, object]) -> Self:
+        """Read LangChain's `configurable`; raises pydantic's ValidationError."""
+        return cls.model_validate(configurable)
+
+
+def messages_from(value: object) -> list[BaseMessage]:
+    """The messages in any form a caller may send. Raises ValueError that names the forms."""
+    items = _items(value)
+    if not items:
+        raise ValueError(f"There is no message in the input. Send {FORMS}.")
+    return [_message(item, place) for place, item in enumerate(items)]
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, str | BaseMessage):
+        return [value]
+    if isinstance(value, Mapping):
+        if "messages" not in value:
+            return [value]
+        inner = value["messages"]
+        return _items(inner) if isinstance(inner, list | tuple) else [inner]
+    if isinstance(value, list | tuple):
+        return [value] if _is_pair(value) else list(value)
+    raise ValueError(f"The input is of type {type(value).__name__}. Send {FORMS}.")
+
+
+def _is_pair(value: list[object] | tuple[object, ...]) -> bool:
+    """Whether a list of two texts is one message: role and content."""
+    return len(value) == 2 and all(isinstance(item, str) for item in value) and value[0] in ROLES
+
+
+def _message(item: object, place: int) -> BaseMessage:
+    try:
+        # Refuses other types itself, with an error that is caught here.
+        (message,) = convert_to_messages([_plain(item)])  # type: ignore[list-item]
+    except (ValidationError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise ValueError(f"Message {place} cannot be read. Send {FORMS}.") from error
+    if not isinstance(message, ACCEPTED):
+        raise ValueError(f"Message {place} has the role {message.type!r}. Send {FORMS}.")  # noqa: TRY004 - pydantic wants ValueError
+    if isinstance(message, HumanMessage) and _is_blank(message):
+        raise ValueError(f"Message {place} is empty.")
+    return message
+
+
+def _plain(item: object) -> object:
+    """A serialised message chunk as the message it is."""
+    if not isinstance(item, Mapping):
+        return item
+    kind = item.get("type")
+    if isinstance(kind, str) and kind.endswith(CHUNK_SUFFIX):
+        kept = {key: item[key] for key in item if key not in {"tool_call_chunks", "chunk_position"}}
+        return {**kept, "type": kind.removesuffix(CHUNK_SUFFIX).lower()}
+    return dict(item)
+
+
+def _is_blank(message: BaseMessage) -> bool:
+    content = message.content
+    return not (content.strip() if isinstance(content, str) else content)

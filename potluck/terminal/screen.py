@@ -1,0 +1,101 @@
+"""A turn on the terminal: the answer on standard output, what happens meanwhile beside it."""
+
+import re
+from typing import assert_never
+
+from rich.console import Console
+from rich.text import Text
+
+from potluck.events import Event, PlanEvent, StepStatus, ToolCallEvent, ToolResultEvent
+from potluck.server.turn import Answer, Happened, Part
+
+MARKS: dict[StepStatus, str] = {"todo": "○", "doing": "◐", "done": "●", "failed": "✗"}
+SHOWN_LINES = 6
+SHOWN_CHARS = 160
+# What a model or a tool writes must not steer the terminal.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Screen:
+    """Shows the parts of one turn; answer to `out`, all else, dimmed, to `beside`."""
+
+    def __init__(self, out: Console, beside: Console) -> None:
+        self._out = out
+        self._beside = beside
+        self._answer = Answer()
+        self._in_line = False
+
+    def show(self, part: Part) -> None:
+        """Show what this part adds."""
+        if isinstance(part, Happened):
+            for line in lines_of(part.event):
+                self._break_line()
+                self._beside.print(Text(line, style="dim"), soft_wrap=True)
+        self._write(self._answer.take(part))
+
+    def end(self) -> None:
+        """Show what was not streamed, and end the line."""
+        self._write(self._answer.rest())
+        self._break_line()
+
+    def _write(self, text: str) -> None:
+        text = printable(text)
+        if not text:
+            return
+        self._out.print(Text(text), end="", soft_wrap=True)
+        self._out.file.flush()
+        self._in_line = not text.endswith("\n")
+
+    def _break_line(self) -> None:
+        if self._in_line:
+            self._out.print()
+            self._in_line = False
+
+
+def printable(text: str) -> str:
+    """The text without control characters, but for line ends and tabs."""
+    return CONTROL.sub("", text)
+
+
+def lines_of(event: Event) -> list[str]:
+    """An event as lines for people; tools' output is cut."""
+    return [printable(line) for line in _lines(event)]
+
+
+def _lines(event: Event) -> list[str]:
+    match event["type"]:
+        case "step":
+            return [f"· {event['text']}"]
+        case "plan":
+            return _plan(event)
+        case "tool_call":
+            return [_call(event)]
+        case "tool_result":
+            return _result(event)
+        case "failover":
+            return [f"! {event['failed']} failed ({event['reason']}); asking the next one"]
+        case "verdict":
+            return [f"= {event['verdict']}: {event['reason']}"]
+        case _ as never:
+            assert_never(never)
+
+
+def _plan(event: PlanEvent) -> list[str]:
+    return [f"  {MARKS[step['status']]} {step['id']}. {step['goal']}" for step in event["steps"]]
+
+
+def _call(event: ToolCallEvent) -> str:
+    args = ", ".join(f"{name}={value!r}" for name, value in event["args"].items())
+    return _cut(f"→ {event['name']}({args})")
+
+
+def _result(event: ToolResultEvent) -> list[str]:
+    lines = event["text"].splitlines() or ["(nothing)"]
+    mark = "←" if event["ok"] else "✗"
+    shown = [f"{mark} {_cut(lines[0])}", *(f"  {_cut(line)}" for line in lines[1:SHOWN_LINES])]
+    hidden = len(lines) - SHOWN_LINES
+    return [*shown, f"  … {hidden} more lines"] if hidden > 0 else shown
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= SHOWN_CHARS else f"{line[: SHOWN_CHARS - 1]}…"

@@ -1,0 +1,138 @@
+"""Real servers for integration tests: `potluck serve` as a user starts it, and the simulator."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from potluck.simulator.server import SimulatorServer
+
+START_TIMEOUT_S = 40.0
+STOP_TIMEOUT_S = 20.0
+PROJECT_DIR = Path(__file__).parents[2]
+# What a server must not learn from the machine that runs the tests.
+FOREIGN = ("_API_KEY", "_TOKEN", "DATABASE_URL", "REDIS_URL", "POTLUCK_")
+
+
+@dataclass
+class PotluckServer:
+    """`potluck serve` in a process of its own; its data folder outlives a kill."""
+
+    home: Path
+    simulator: SimulatorServer | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    args: list[str] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return str(json.loads((self.home / "server.json").read_text())["url"])
+
+    @property
+    def output(self) -> str:
+        return (self.home / "output.log").read_text()
+
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not any(mark in k for mark in FOREIGN)}
+        return kept | {
+            "POTLUCK_HOME": str(self.home),
+            "POTLUCK_ENV_FILE": str(self.home / ".env"),
+            **({"POTLUCK_SIMULATOR": self.simulator.url} if self.simulator else {}),
+            **self.env,
+        }
+
+    def start(self) -> "PotluckServer":
+        with (self.home / "output.log").open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "potluck", "serve", "--port", "0", *self.args],
+                cwd=PROJECT_DIR,
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+        return self
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(STOP_TIMEOUT_S)
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def _wait_until_ready(self) -> None:
+        assert self.process is not None
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while "serves on" not in self.output:
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, f"not ready in time:\n{self.output}"
+            time.sleep(0.05)
+
+
+def make_home() -> Path:
+    """A data folder that PostgreSQL's own user may enter, which pytest's tmp_path is not."""
+    home = Path(tempfile.mkdtemp(prefix="potluck-test-"))
+    home.chmod(0o755)
+    return home
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., PotluckServer]]:
+    """Start servers that this test may stop, kill and start again."""
+    started: list[PotluckServer] = []
+
+    def start(**options: object) -> PotluckServer:
+        server = PotluckServer(make_home(), **options)  # type: ignore[arg-type] # passed through
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        remove(server)
+
+
+def remove(server: PotluckServer) -> None:
+    server.stop()
+    shutil.rmtree(server.home)
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[SimulatorServer]:
+    with SimulatorServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_server(simulator: SimulatorServer) -> Iterator[PotluckServer]:
+    server = PotluckServer(make_home(), simulator)
+    yield server.start()
+    remove(server)
+
+
+@pytest.fixture
+def server(shared_server: PotluckServer) -> PotluckServer:
+    """A running server whose providers are all the simulator, with an empty script and log."""
+    assert shared_server.simulator is not None
+    shared_server.simulator.script.clear()
+    shared_server.simulator.log.clear()
+    return shared_server
+
+
+@pytest.fixture(scope="session")
+def offline_server() -> Iterator[PotluckServer]:
+    """A running server as it is tonight, on a machine without any key."""
+    server = PotluckServer(make_home())
+    yield server.start()
+    remove(server)

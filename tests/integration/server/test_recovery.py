@@ -1,0 +1,83 @@
+"""A server that dies or stops in the middle of a run loses nothing: the run goes on by itself."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from langgraph_sdk import get_sync_client
+
+from potluck.simulator.reply import Delay, Reply
+from potluck.simulator.server import SimulatorServer
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+WAIT_S = 30.0
+QUESTION = {"messages": [{"role": "user", "content": "Write a.txt, then say what you did"}]}
+
+
+@pytest.fixture
+def slow_second_call() -> Iterator[SimulatorServer]:
+    """The model calls a tool at once, then takes its time over the answer."""
+    with SimulatorServer() as simulator:
+        simulator.script.on(
+            Reply.call("write_file", path="a.txt", text="x", append=True), results=0
+        )
+        simulator.script.on(
+            Reply(text="too late", delay=Delay(first_byte_s=60)), last_tool="write_file", times=1
+        )
+        simulator.script.on(Reply(text="I wrote a.txt."), last_tool="write_file")
+        yield simulator
+
+
+def wait_for(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WAIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_cut_in_the_middle_goes_on_from_its_checkpoint(
+    start_server: Callable[..., Any], slow_second_call: SimulatorServer, how: signal.Signals
+) -> None:
+    server = start_server(simulator=slow_second_call)
+    client = get_sync_client(url=server.url)
+    thread_id = client.threads.create()["thread_id"]
+    run_id = client.runs.create(thread_id, "agent", input=QUESTION)["run_id"]
+    assert slow_second_call.log.wait_for(2, timeout_s=WAIT_S)
+
+    server.stop(how)
+    server.start()
+
+    client = get_sync_client(url=server.url)
+    run = wait_for(
+        lambda: (run := client.runs.get(thread_id, run_id))["status"] == "success" and run
+    )
+    assert run["status"] == "success"
+    assert client.threads.get(thread_id)["status"] == "idle"
+    messages = client.threads.get_state(thread_id)["values"]["messages"]
+    assert [m["type"] for m in messages] == ["human", "ai", "tool", "ai"]
+    assert messages[-1]["content"] == "I wrote a.txt."
+    written = list((server.home / "workspaces").glob("*/a.txt"))
+    assert [file.read_text() for file in written] == ["x"], "the finished step was not repeated"
+    assert len(slow_second_call.log) == 3
+
+
+def test_finished_threads_are_still_there_after_a_kill(start_server: Callable[..., Any]) -> None:
+    server = start_server()
+    client = get_sync_client(url=server.url)
+    thread_id = client.threads.create()["thread_id"]
+    client.runs.wait(thread_id, "agent", input=QUESTION)
+    before = client.threads.get_state(thread_id)
+    server.kill()
+    server.start()
+    client = get_sync_client(url=server.url)
+    after = client.threads.get_state(thread_id)
+    assert after["values"] == before["values"]
+    assert client.threads.get(thread_id)["status"] == "idle"
+    follow_up = {"messages": [{"role": "user", "content": "What is 2+2?"}]}
+    values: Any = client.runs.wait(thread_id, "agent", input=follow_up)
+    assert "4" in values["messages"][-1]["content"]

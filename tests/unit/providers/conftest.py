@@ -1,0 +1,170 @@
+"""Models that answer from a script, in place of the vendors' classes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from pydantic import Field, SecretStr
+
+from potluck.providers.backend import Backend
+from potluck.providers.catalog import Catalog, Model, Provider, ProviderStatus
+from potluck.providers.chain import Chain
+from potluck.quota.limiter import RateLimiter
+
+START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@dataclass
+class FakeClock:
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+@dataclass(frozen=True)
+class Stall:
+    """The stream says nothing for longer than anyone waits."""
+
+
+Piece = AIMessageChunk | Exception | Stall
+
+
+class ScriptedModel(BaseChatModel):
+    """Each call plays the next reply: a message, chunks with errors among them, or an error."""
+
+    replies: list[Any] = Field(default_factory=list)
+    calls: list[tuple[list[BaseMessage], dict[str, Any]]] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        return self.bind(vendor_tools=list(tools), vendor_choice=tool_choice, **kwargs)
+
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        raise AssertionError("the synchronous method was called")
+
+    def _next(self, messages: list[BaseMessage], options: dict[str, Any]) -> list[Piece]:
+        self.calls.append((messages, options))
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        return reply if isinstance(reply, list) else [reply]
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        assert run_manager is None, "the inner model's callbacks are off"
+        whole: AIMessageChunk | None = None
+        for piece in self._next(messages, {"stop": stop, **kwargs}):
+            chunk = await _play(piece)
+            whole = chunk if whole is None else whole + chunk
+        assert whole is not None
+        message = AIMessage(**whole.model_dump(exclude={"type", "tool_call_chunks"}))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        assert run_manager is None, "the inner model's callbacks are off"
+        for piece in self._next(messages, {"stop": stop, **kwargs}):
+            yield ChatGenerationChunk(message=await _play(piece))
+
+
+async def _play(piece: Piece) -> AIMessageChunk:
+    if isinstance(piece, Exception):
+        raise piece
+    if isinstance(piece, Stall):
+        await asyncio.sleep(10)
+        raise AssertionError("nobody waits that long")
+    return piece.model_copy(deep=True)
+
+
+def say(text: str, *, tokens: int = 0, **facts: Any) -> AIMessageChunk:
+    usage = (
+        {"input_tokens": tokens - 1, "output_tokens": 1, "total_tokens": tokens} if tokens else None
+    )
+    return AIMessageChunk(content=text, usage_metadata=usage, **facts)
+
+
+@dataclass
+class World:
+    """A catalog of scripted models and the chain over it."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    providers: dict[str, Provider] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
+    off: dict[str, str] = field(default_factory=dict)
+    scripts: dict[str, ScriptedModel] = field(default_factory=dict)
+    stall: Stall = field(default_factory=Stall)
+
+    def add(self, ref: str, *replies: Any, provider: dict[str, Any] | None = None, **model: Any) -> ScriptedModel:  # fmt: skip
+        provider_id, _, model_id = ref.partition("/")
+        made = Model(provider=provider_id, id=model_id, **model)
+        known = self.providers.get(provider_id)
+        facts = {"id": provider_id, "api": "groq", "base_url": None, "api_key_env": ()}
+        models = (*known.models, made) if known else (made,)
+        self.providers[provider_id] = Provider(**{**facts, "models": models, **(provider or {})})
+        self.scripts[ref] = ScriptedModel(replies=list(replies) or [say(f"I am {ref}.")])
+        return self.scripts[ref]
+
+    def backend(self, ref: str, *, timeout_s: float = 5.0) -> Backend:
+        provider = self.providers[ref.partition("/")[0]]
+        model = next(m for m in provider.models if m.ref == ref)
+        backend = Backend(provider, model, None, None, timeout_s=timeout_s)
+        backend._built = self.scripts[ref]
+        return backend
+
+    def chain(self, **catalog: Any) -> Chain:
+        statuses = [
+            ProviderStatus(
+                provider,
+                on=provider.id not in self.off,
+                reason=self.off.get(provider.id, "key set"),
+                keys=tuple(SecretStr(f"key-{n}") for n in range(self.keys.get(provider.id, 1))),
+            )
+            for provider in self.providers.values()
+        ]
+        catalog = {"routes": {}, **catalog}
+        chain = Chain(
+            Catalog(self.providers, **catalog), statuses, RateLimiter(self.clock), clock=self.clock
+        )
+        for link in chain._links:
+            link.backend._built = self.scripts[link.backend.model.ref]
+        return chain
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def world(clock: FakeClock) -> World:
+    return World(clock)
+
+
+@pytest.fixture
+def speak() -> Callable[..., AIMessageChunk]:
+    return say

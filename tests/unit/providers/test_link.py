@@ -1,0 +1,299 @@
+"""A link gives a vendor's answer under our name, or one ProviderError, and counts what it used."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.tools import tool
+
+from potluck.errors import ErrorKind, PotluckError, ProviderError
+from potluck.providers.link import Link
+from potluck.quota.limiter import LimitedModel, Reservation
+
+Say = Callable[..., AIMessageChunk]
+REF = "groq/m"
+
+
+class Ledger:
+    """Admits everything and keeps what was done with each reservation."""
+
+    def __init__(self) -> None:
+        self.estimates: list[int] = []
+        self.settled: list[int | str] = []
+
+    async def reserve(self, model: LimitedModel, tokens: int, *, account: int = 0) -> Reservation:
+        self.estimates.append(tokens)
+        return self
+
+    async def commit(self, tokens: int) -> None:
+        self.settled.append(tokens)
+
+    async def release(self) -> None:
+        self.settled.append("released")
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+def make_link(world: Any, ledger: Ledger) -> Callable[..., Link]:
+    def make(*replies: Any, timeout_s: float = 5.0, **model: Any) -> Link:
+        world.add(REF, *replies, **model)
+        backend = world.backend(REF, timeout_s=timeout_s)
+        return Link(backend=backend, limiter=ledger, clock=world.clock)
+
+    return make
+
+
+async def stream(link: Any, **options: Any) -> list[AIMessageChunk]:
+    return [chunk async for chunk in link.astream("hi", **options)]
+
+
+def joined(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+    whole = chunks[0]
+    for chunk in chunks[1:]:
+        whole = whole + chunk
+    return whole
+
+
+async def failure(link: Any, *, streamed: bool = False) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await (stream(link) if streamed else link.ainvoke("hi"))
+    return caught.value
+
+
+async def test_an_answer_bears_our_names_once(make_link: Any, speak: Say) -> None:
+    marks = {"model_provider": "vendor", "model_name": "vendor-name"}
+    pieces = [speak("Hel", response_metadata=marks), speak("lo", response_metadata=marks)]
+    for message in (
+        await make_link(pieces).ainvoke("hi"),
+        joined(await stream(make_link(pieces))),
+    ):
+        assert message.text == "Hello"
+        assert message.response_metadata["model_provider"] == "groq"
+        assert message.response_metadata["model_name"] == "m"
+
+
+async def test_ids_are_ours_so_that_two_providers_never_give_the_same(
+    make_link: Any, speak: Say
+) -> None:
+    link = make_link(speak("a", id="chatcmpl-1"))
+    ids = {(await link.ainvoke("hi")).id, (await link.ainvoke("hi")).id}
+    ids |= {chunk.id for chunk in await stream(link)}
+    assert len(ids) == 3
+    assert not any("chatcmpl" in str(i) for i in ids)
+
+
+async def test_its_own_message_comes_back_to_a_vendor_under_the_vendors_mark(
+    world: Any, ledger: Ledger
+) -> None:
+    """Else Gemini's class takes its own messages for another's and drops their signatures."""
+    inner = world.add("my_gemini/g", provider={"api": "gemini"})
+    link = Link(backend=world.backend("my_gemini/g"), limiter=ledger, clock=world.clock)
+    answer = await link.ainvoke("hi")
+    assert answer.response_metadata["model_provider"] == "my_gemini"
+    await link.ainvoke([HumanMessage("hi"), answer, HumanMessage("and?")])
+    sent = inner.calls[-1][0][1]
+    assert sent.response_metadata["model_provider"] == "google_genai"
+    assert answer.response_metadata["model_provider"] == "my_gemini"
+
+
+async def test_chunks_before_the_first_word_are_held_back(make_link: Any, speak: Say) -> None:
+    link = make_link([speak(""), speak("  "), ConnectionError("gone")])
+    chunks = []
+    with pytest.raises(ProviderError) as caught:
+        async for chunk in link.astream("hi"):
+            chunks.append(chunk)  # noqa: PERF401 # those before the error are wanted
+    assert chunks == []
+    assert caught.value.kind is ErrorKind.NETWORK
+
+
+async def test_held_chunks_come_out_in_order_with_the_first_word(
+    make_link: Any, speak: Say
+) -> None:
+    chunks = await stream(make_link([speak(""), speak("\n"), speak("a"), speak("b")]))
+    assert [chunk.text for chunk in chunks][:4] == ["", "\n", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        AIMessageChunk(content="", additional_kwargs={"reasoning_content": "hm"}),
+        AIMessageChunk(
+            content="",
+            tool_call_chunks=[{"name": "t", "args": "", "id": "1", "index": 0}],
+        ),
+        AIMessageChunk(content=[{"type": "thinking", "thinking": "hm"}]),
+        AIMessageChunk(content=[{"type": "text", "text": "word"}]),
+    ],
+    ids=["reasoning", "tool call", "thinking block", "text block"],
+)
+async def test_reasoning_and_tool_calls_are_let_out_at_once(
+    make_link: Any, first: AIMessageChunk
+) -> None:
+    link = make_link([first, ConnectionError("gone")])
+    chunks = []
+    with pytest.raises(ProviderError):
+        async for chunk in link.astream("hi"):
+            chunks.append(chunk)  # noqa: PERF401 # those before the error are wanted
+    assert len(chunks) == 1
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("stop", ErrorKind.EMPTY),
+        ("length", ErrorKind.EMPTY),
+        ("content_filter", ErrorKind.CONTENT_FILTER),
+        ("SAFETY", ErrorKind.CONTENT_FILTER),
+        ("MALFORMED_FUNCTION_CALL", ErrorKind.BAD_TOOL_CALL),
+    ],
+)
+async def test_an_empty_answer_is_a_failure(
+    make_link: Any, speak: Say, streamed: bool, reason: str, kind: ErrorKind
+) -> None:
+    link = make_link([speak(" \n", response_metadata={"finish_reason": reason})])
+    assert (await failure(link, streamed=streamed)).kind is kind
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_silence_is_a_timeout(make_link: Any, world: Any, streamed: bool) -> None:
+    link = make_link([world.stall], timeout_s=0.01)
+    assert (await failure(link, streamed=streamed)).kind is ErrorKind.TIMEOUT
+
+
+async def test_tools_and_parameters_reach_the_vendor_in_its_own_form(
+    make_link: Any, world: Any
+) -> None:
+    @tool
+    def look(place: str) -> str:
+        """Look there."""
+        return place
+
+    link = make_link()
+    await link.bind_tools([look], tool_choice="look").ainvoke("hi", stop=["END"], temperature=0.1)
+    options = world.scripts[REF].calls[-1][1]
+    assert options["vendor_tools"][0]["function"]["name"] == "look"
+    assert options["vendor_choice"] == "look"
+    assert (options["stop"], options["temperature"]) == (["END"], 0.1)
+    assert "tools" not in options
+
+
+async def test_callers_see_one_model_call_with_its_tokens(make_link: Any, speak: Say) -> None:
+    class Seen(AsyncCallbackHandler):
+        def __init__(self) -> None:
+            self.started = 0
+            self.tokens: list[str] = []
+
+        async def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            self.started += 1
+
+        async def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
+            self.tokens.append(token)
+
+    seen = Seen()
+    await stream(make_link([speak("a"), speak("b")]), config={"callbacks": [seen]})
+    assert seen.started == 1
+    assert "".join(seen.tokens) == "ab"
+
+
+async def test_commits_what_the_provider_says_was_used(
+    make_link: Any, ledger: Ledger, speak: Say
+) -> None:
+    await make_link(speak("a", tokens=77)).ainvoke("hi")
+    await stream(make_link([speak("a"), speak("", tokens=78)]))
+    assert ledger.settled == [77, 78]
+
+
+async def test_commits_its_estimate_when_the_provider_says_nothing(
+    make_link: Any, ledger: Ledger
+) -> None:
+    await make_link().ainvoke("hi", max_tokens=100)
+    assert ledger.settled == ledger.estimates
+    assert 100 < ledger.estimates[0] < 130
+
+
+async def test_a_call_that_failed_before_it_began_costs_nothing(
+    make_link: Any, ledger: Ledger
+) -> None:
+    await failure(make_link(ConnectionError("gone")))
+    assert ledger.settled == ["released"]
+
+
+async def test_a_stream_that_died_half_way_is_counted(
+    make_link: Any, ledger: Ledger, speak: Say
+) -> None:
+    await failure(make_link([speak("a"), ConnectionError("gone")]), streamed=True)
+    assert ledger.settled == ledger.estimates
+
+
+async def test_a_client_that_leaves_half_way_is_counted(
+    make_link: Any, ledger: Ledger, speak: Say
+) -> None:
+    answer = make_link([speak("a"), speak("b", tokens=9)]).astream("hi")
+    await anext(answer)
+    await answer.aclose()
+    assert ledger.settled == ledger.estimates
+
+
+async def test_cancelling_passes_through_and_is_counted(
+    make_link: Any, world: Any, ledger: Ledger
+) -> None:
+    task = asyncio.create_task(make_link([world.stall]).ainvoke("hi"))
+    while not ledger.estimates:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ledger.settled == ledger.estimates
+
+
+async def test_more_than_the_models_context_is_refused_unsent(make_link: Any, world: Any) -> None:
+    link = make_link(context=1000)
+    with pytest.raises(ProviderError) as caught:
+        await link.ainvoke("word " * 2000)
+    assert caught.value.kind is ErrorKind.TOO_LARGE
+    assert world.scripts[REF].calls == []
+
+
+async def test_an_error_of_the_vendors_code_is_a_provider_error_too(make_link: Any) -> None:
+    error = await failure(make_link(KeyError("choices")))
+    assert (error.provider, error.model, error.kind) == ("groq", "m", ErrorKind.UNKNOWN)
+
+
+async def test_tells_its_watch_how_each_call_ended(make_link: Any, speak: Say) -> None:
+    class Watch:
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
+
+        def answered(self) -> None:
+            self.seen.append("answered")
+
+        def failed(self, error: ProviderError, *, begun: bool) -> None:
+            self.seen.append((error.kind, begun))
+
+    watch = Watch()
+    gone = ConnectionError("gone")
+    link = make_link([gone], [speak("a"), gone], [speak("a")])
+    link = link.model_copy(update={"watch": watch})
+    await failure(link, streamed=True)
+    await failure(link, streamed=True)
+    await stream(link)
+    assert watch.seen == [(ErrorKind.NETWORK, False), (ErrorKind.NETWORK, True), "answered"]
+
+
+def test_a_synchronous_call_says_what_to_use_instead(make_link: Any) -> None:
+    with pytest.raises(PotluckError, match="ainvoke"):
+        make_link().invoke("hi")
+
+
+async def test_its_parts_never_show_in_its_name(make_link: Any) -> None:
+    assert isinstance(await make_link().ainvoke([("user", "hi")]), AIMessage)
+    assert "backend" not in repr(make_link().model_dump())
