@@ -49,16 +49,16 @@ async def ask_model(ask: Ask, runtime: Runtime[Context]) -> AIMessage:
     Raises ChainError when none can, which does not happen while the offline model is its last link.
     """
     context = runtime.context or Context()
-    chain = (await engine.current()).chain
+    used = await engine.current()
     call = Call(
         task_type=ask.task_type,
         tools=tuple(ask.tools),
         tool_choice=ask.tool_choice,
         prefer=context.get("model"),
-        private=context.get("privacy") == "private",
+        private="private" in (context.get("privacy"), used.catalog.privacy),
         on_failover=_tell_failover,
     )
-    return await chain.runnable(call).ainvoke(
+    return await used.chain.runnable(call).ainvoke(
         _with_system(ask.prompt, ask.messages, context.get("instructions")),
         {"metadata": {AUDIENCE_KEY: ask.audience}, "run_name": ask.node},
     )

@@ -9,17 +9,18 @@ from potluck.providers.offline_quotes import RESULT
 
 MAX_CHARS = 1_000
 
-_N = rf"(?:-?\d[\d,_]*(?:\.\d+)?%?|{RESULT}|pi|\([^()]*\))"
+_N = rf"(?:-?\d+(?:[,_]\d+)*(?:\.\d+)?%?|{RESULT}|pi|\([^()]*\))"
 _LIST = rf"{_N}(?:\s*(?:,\s*and|,|and|&)\s*{_N})+"
 _FUNCTIONS = (
     "abs|acos|asin|atan|atan2|cbrt|ceil|comb|cos|degrees|exp|factorial|floor|gcd|hypot|lcm|ln|log"
     "|log10|log2|max|mean|median|min|percent|perm|pow|radians|root|round|sin|sqrt|sum|tan"
 )
 _TOKEN = (
-    rf"\d[\d,_]*(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+|{RESULT}|(?:{_FUNCTIONS})(?=\s*[\d(])|pi|tau|e|mod"
+    rf"\d[\d,_]*(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+|{RESULT}|(?:{_FUNCTIONS})(?=\s*[\d(])"
+    r"|(?:pi|tau|e|mod)(?![a-z])"
     r"|(?<=%)\s*of|x(?=\s*[\d(])|\*\*|//|[<>=!]=|[-+*/^%!()<>,°√²³×·÷−\[\]]"  # noqa: RUF001 - typed so
 )
-_EXPRESSION = re.compile(rf"(?:\s*(?:{_TOKEN}))+\s*")
+_EXPRESSION = re.compile(rf"(?<![a-z])(?:\s*(?:{_TOKEN}))+\s*(?![a-z])")
 _OPERATION = re.compile(rf"[-+*/^%!<>°√²³×·÷−]|==|\bmod\b|\bx\b|(?:{_FUNCTIONS})\s*[\d(]")  # noqa: RUF001
 _OPERAND = re.compile(rf"\d|{RESULT}|pi|tau|\be\b")
 _LOOKS_LIKE_A_DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}/\d{1,2}/\d{4}|24/7")

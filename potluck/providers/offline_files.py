@@ -56,12 +56,12 @@ _EDIT = (
     re.compile(
         r"\b(?:replace|substitute|swap)\s+(?P<all>all |every |each )?(?:the (?:text|word) )?"
         r"(?:occurrences? of )?(?P<old>.+?)\s+(?:with|by|for)\s+(?P<new>.+?)"
-        r"(?P<tail>\s+(?:in|inside|of)\s+.*)?$",
+        r"(?P<tail>\s+(?:everywhere\b|(?:in|inside|of)\s).*)?$",
         _I,
     ),
     re.compile(
         r"\bchange\s+(?P<all>all |every |each )?(?:the (?:text|word) )?(?P<old>.+?)\s+(?:in)?to\s+"
-        r"(?P<new>.+?)(?P<tail>\s+(?:in|inside|of)\s+.*)?$",
+        r"(?P<new>.+?)(?P<tail>\s+(?:everywhere\b|(?:in|inside|of)\s).*)?$",
         _I,
     ),
     re.compile(
@@ -88,7 +88,7 @@ _BEFORE_PATH = re.compile(
     _I,
 )
 _LABEL = re.compile(
-    r"^(?:(?:the|this|a|an|following|new|exact)\s+)*(?:text|line|words?|contents?|string|message|sentence)\b"
+    r"^(?:(?:the|this|a|an|following|new|exact)\s+)*(?:text|line|words?|contents?|string|message|sentence|number)\b"
     r"(?:\s*[:=]\s*|\s+(?=\S))",
     _I,
 )
@@ -115,11 +115,17 @@ class FileReader:
 
     def read(self, clause: str) -> list[Intent | Gap]:
         """The intents of a clause; empty if it is not about files."""
-        paths = paths_in(clause, self.quoted)
+        paths = paths_in(clause, self.quoted) or self._named_again(clause)
         for understand in (self._edit, self._copy, self._write, self._cannot, self._search):
             if intents := understand(clause, paths):
                 return intents
         return self._read(clause, paths) or self._list(clause, paths)
+
+    def _named_again(self, clause: str) -> list[Named]:
+        """The last file, where the clause has its name without anything that marks a file."""
+        name = self.background.file
+        found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", clause) if name else None
+        return [Named(found[0], *found.span())] if found else []
 
     def _target(self, clause: str, paths: list[Named]) -> str | None:
         if paths:
@@ -234,7 +240,7 @@ class FileReader:
             rf"\b(?:read|show|open|print|display|cat|view|load)\b(?: me)?(?: back)? {_PRONOUN}\b"
             r"|\b(?:in|inside) (?:it|that file|the file)\b|\b(?:it|the file) (?:say|contain)"
             r"|\bcontents? of (?:it|that|the file)\b|\bits contents?\b|^\W*read\W*$"
-            r"|(?:それ|その\w*|同じ\w*|ファイル)?を?(?:読んで|読み|表示|見せて)"
+            r"|(?:それ|その\w*|同じ\w*|ファイル|内容|中身)?を?(?:読んで|読み|表示|見せて)"
         )
         return self.background.file if re.search(pattern, clause, re.IGNORECASE) else None
 

@@ -9,11 +9,11 @@ _FILE = r"(?:~?[\w.\-+@%]*[/\\])*[\w\-+@%][\w\-+@%.]*\.[A-Za-z][A-Za-z0-9]{0,9}(
 _DOTFILE = r"(?<![\w.])\.[A-Za-z][\w\-]*(?:\.\w+)?(?! files)"
 _ABSOLUTE = r"(?<!\w)(?:~|\.{1,2})?/[\w.\-/]+"
 _WELL_KNOWN = r"\b(?:README|Makefile|Dockerfile|LICENSE|CHANGELOG)\b"
-_CALLED = rf"\b(?:files?|file (?:named|called)|(?:file )?(?:named|called))\s*:?\s*(?P<called>{QUOTE}|[\w\-/]+(?:\.[\w\-/]+)*)"
+_CALLED = rf"\b(?:file|file (?:named|called)|(?:file )?(?:named|called))\s*:?\s*(?<=[\s:])(?P<called>{QUOTE}|[\w\-/]+(?:\.[\w\-/]+)*)"
 _FOLDER = (
     rf"\b(?:folder|directory)\s+(?:named\s+|called\s+)?(?P<folder>{QUOTE}|[\w\-./]+)"
-    r"|(?P<slashed>[\w\-.]+(?:/[\w\-.]+)*/)(?=[\s?.!,]|$)"
-    rf"|\b(?:in|of|under|inside)\s+(?:the |my )?(?P<before>{QUOTE}|[\w\-./]+)\s+(?:folder|directory)\b"
+    r"|(?P<slashed>[\w\-.]+(?:/[\w\-.]+)*/)(?=[\s?!,]|\.?$)"
+    rf"|\b(?:in|of|under|inside)\s+(?:the |my )?(?!the\b|my\b|this\b|a\b)(?P<before>{QUOTE}|[\w\-./]+)\s+(?:folder|directory)\b"
 )
 _PATH = re.compile(
     rf"(?P<url>\b\w+://\S+)|{_FOLDER}|(?P<file>{_FILE}|{_ABSOLUTE}|{_DOTFILE}|{_WELL_KNOWN})"

@@ -21,6 +21,8 @@ _VERB = (
 )
 _THEN = (
     r"\s*[,;.]?\s*(?:\band\s+)?\b(?:then|after that|afterwards?|finally|next|after which)\b[,:]?\s+(?=\S)"
+    rf"|(?:^|\s*\n)\s*(?:\d+[.)]|[-*])\s+(?={_VERB}\b)"
+    r"|(?<=て)から[、,]?"
     r"|\s*[、。,]?(?:そして|それから|その後|そのあと|次に)[、,]?"
 )
 _PERHAPS = (
@@ -29,6 +31,7 @@ _PERHAPS = (
 )
 _SPLIT = re.compile(f"({_THEN})|({_PERHAPS})", re.IGNORECASE)
 _SEPARATOR = re.compile(r"^[\s,;.!?、。]*(?:and\s+)?(?:(?:also|please)\s+)?", re.IGNORECASE)
+_PLACE_FIRST = re.compile(r"\W*(?:in|into|to)\s+(?:the file\s+)?\S+", re.IGNORECASE)
 _SMALL_TALK = re.compile(
     r"(?:\W|\b(?:hi|hello|hey|there|good (?:morning|evening|afternoon|day)|thanks?|thank you|please|ok|okay"
     r"|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう(?:ございます)?"
@@ -161,9 +164,12 @@ def _clauses(text: str) -> list[tuple[str, bool]]:
     start = 0
     surely = True
     for found in _SPLIT.finditer(text):
-        if found.end() == start or not text[start : found.start()].strip():
+        piece = text[start : found.start()]
+        if not piece.strip() and found[1]:
+            start, surely = found.end(), True
+        if found.end() <= start or not piece.strip() or _PLACE_FIRST.fullmatch(piece):
             continue
-        pieces.append((text[start : found.start()], surely))
+        pieces.append((piece, surely))
         surely = bool(found[1])
         start = found.end() if surely else found.start()
     pieces.append((text[start:], surely))

@@ -5,14 +5,14 @@ from contextlib import aclosing
 from typing import Any
 
 from langchain_core.callbacks import adispatch_custom_event
-from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import ConfigurableFieldSpec, RunnableConfig, RunnableGenerator
 from langchain_core.runnables.utils import AddableDict
 from pydantic import BaseModel
 
 from potluck.server import loopback
 from potluck.server.langserve_progress import Progress
-from potluck.server.langserve_wire import AgentConfig, AgentInput, AgentOutput, UsageView
+from potluck.server.langserve_wire import MESSAGES, AgentConfig, AgentInput, AgentOutput, UsageView
 from potluck.server.thread_queue import ThreadQueue
 from potluck.server.turn import Answer, Happened, Part, Turn, Values, run_turn, thread_id_of
 
@@ -78,7 +78,7 @@ async def _chunks(
     if text := answer.rest():
         yield AddableDict(answer=text)
     yield AddableDict(
-        messages=convert_to_messages(state.get("messages") or []),
+        messages=MESSAGES.validate_python(state.get("messages") or []),
         usage=UsageView.model_validate(state.get("usage") or {}).model_dump(),
     )
 

@@ -7,12 +7,22 @@ from langchain_core.messages import (
     AIMessage,
     AnyMessage,
     BaseMessage,
+    BaseMessageChunk,
     HumanMessage,
     SystemMessage,
     ToolMessage,
     convert_to_messages,
+    message_chunk_to_message,
 )
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -23,7 +33,8 @@ FORMS = (
 )
 ROLES = frozenset({"user", "human", "assistant", "ai", "system", "developer", "tool"})
 ACCEPTED = (HumanMessage, AIMessage, SystemMessage, ToolMessage)
-CHUNK_SUFFIX = "MessageChunk"
+ONE_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
+MESSAGES: TypeAdapter[list[AnyMessage]] = TypeAdapter(list[AnyMessage])
 
 
 class AgentInput(RootModel[list[AnyMessage]]):
@@ -132,10 +143,9 @@ def _is_pair(value: list[object] | tuple[object, ...]) -> bool:
 
 def _message(item: object, place: int) -> BaseMessage:
     try:
-        # Refuses other types itself, with an error that is caught here.
-        (message,) = convert_to_messages([_plain(item)])  # type: ignore[list-item]
+        message = _read(item)
     except (ValidationError, ValueError, TypeError, KeyError, NotImplementedError) as error:
-        raise ValueError(f"Message {place} cannot be read. Send {FORMS}.") from error
+        raise ValueError(f"Message {place}: {_why(error)}. Send {FORMS}.") from error
     if not isinstance(message, ACCEPTED):
         raise ValueError(f"Message {place} has the role {message.type!r}. Send {FORMS}.")  # noqa: TRY004 - pydantic wants ValueError
     if isinstance(message, HumanMessage) and _is_blank(message):
@@ -143,15 +153,24 @@ def _message(item: object, place: int) -> BaseMessage:
     return message
 
 
-def _plain(item: object) -> object:
-    """A serialised message chunk as the message it is."""
-    if not isinstance(item, Mapping):
-        return item
-    kind = item.get("type")
-    if isinstance(kind, str) and kind.endswith(CHUNK_SUFFIX):
-        kept = {key: item[key] for key in item if key not in {"tool_call_chunks", "chunk_position"}}
-        return {**kept, "type": kind.removesuffix(CHUNK_SUFFIX).lower()}
-    return dict(item)
+def _read(item: object) -> BaseMessage:
+    if isinstance(item, Mapping) and "type" in item and "role" not in item:
+        # LangChain's own form: read whole, where the conversion below would lose some fields.
+        message: BaseMessage = ONE_MESSAGE.validate_python(item)
+    else:
+        # Refuses what is no message itself, with errors that the caller expects.
+        (message,) = convert_to_messages([item])  # type: ignore[list-item]
+    return message_chunk_to_message(message) if isinstance(message, BaseMessageChunk) else message
+
+
+def _why(error: Exception) -> str:
+    """The first line of the reason, without LangChain's and pydantic's advice."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    return str(error).partition("\n")[0].partition(" Use one of")[0].rstrip(".")
 
 
 def _is_blank(message: BaseMessage) -> bool:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 class Clock:
     """Time that runs at `speed` times the world's from `start` on.
 
-    Everything the simulator tells (reset times, waits, dates) is in this time.
+    `start` is in UTC; without it, time begins now. Everything the simulator tells (reset times, waits, dates) is in this time.
     """
 
     def __init__(self, *, speed: float = 1.0, start: datetime | None = None) -> None:
         if speed <= 0:
             raise ValueError("speed must be more than 0")
         self.speed = speed
-        self._start = start or datetime.now(UTC)
+        self.start = start or datetime.now(UTC)
         self._origin = time.monotonic()
         self._skipped_s = 0.0
         self._lock = threading.Lock()
@@ -26,7 +26,7 @@ class Clock:
 
     def now(self) -> datetime:
         """The time of day here, in UTC."""
-        return self._start + timedelta(seconds=self.elapsed_s())
+        return self.start + timedelta(seconds=self.elapsed_s())
 
     def advance(self, seconds: float) -> None:
         """Move on by so many seconds at once."""

@@ -5,10 +5,26 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from potluck.simulator.clock import Clock
+from potluck.simulator.forms import Form, Seconds, explain
 from potluck.simulator.log import RequestLog
 from potluck.simulator.profile import provider_ids
-from potluck.simulator.rule_form import ClockForm, RulesForm, explain
+from potluck.simulator.rule_form import RuleForm
 from potluck.simulator.script import Script
+from potluck.simulator.trouble_form import TroubleForm
+
+
+class _Changes(Form):
+    """Rules and troubles to add, or with `replace` to have instead of those that are there."""
+
+    rules: list[RuleForm] = []
+    troubles: list[TroubleForm] = []
+    replace: bool = False
+
+
+class _ClockForm(Form):
+    """How far to move the clock on."""
+
+    advance_s: Seconds
 
 
 class Control:
@@ -33,27 +49,30 @@ class Control:
         return JSONResponse({"exchanges": [one.as_json() for one in found]})
 
     async def rules(self, request: Request) -> Response:
-        """Add rules, count them, or forget them."""
+        """Add rules and troubles, show how often each was used, or forget them all."""
         if request.method == "DELETE":
             self._script.clear()
             return Response(status_code=204)
         if request.method == "POST":
             try:
-                form = RulesForm.model_validate_json(await request.body())
+                form = _Changes.model_validate_json(await request.body())
             except ValidationError as error:
                 return _bad(error)
             if form.replace:
                 self._script.clear()
             self._script.add(*(rule.rule() for rule in form.rules))
-        rules = self._script.rules
-        used = [{"used": rule.used, "times": rule.times} for rule in rules]
-        return JSONResponse({"rules": used}, status_code=201 if request.method == "POST" else 200)
+            self._script.trouble(*(one.trouble(self._clock.start) for one in form.troubles))
+        shown = {
+            "rules": [{"used": one.used, "times": one.times} for one in self._script.rules],
+            "troubles": [{"used": one.used, "times": one.times} for one in self._script.troubles],
+        }
+        return JSONResponse(shown, status_code=201 if request.method == "POST" else 200)
 
     async def clock(self, request: Request) -> Response:
         """Tell the simulated time; POST `{"advance_s": 3600}` moves it on."""
         if request.method == "POST":
             try:
-                form = ClockForm.model_validate_json(await request.body())
+                form = _ClockForm.model_validate_json(await request.body())
             except ValidationError as error:
                 return _bad(error)
             self._clock.advance(form.advance_s)

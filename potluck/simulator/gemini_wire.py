@@ -9,7 +9,7 @@ from datetime import datetime
 from potluck.simulator.dialect import Incoming, Outgoing, Refusal, Target, WireError
 from potluck.simulator.gemini_request import parse_generate
 from potluck.simulator.profile import DialectName, Profile
-from potluck.simulator.reply import FinishReason
+from potluck.simulator.reply import FinishReason, Reply
 from potluck.simulator.request import ModelRequest, ToolCall
 
 type Json = dict[str, object]
@@ -66,6 +66,8 @@ class GeminiWire:
     def whole(self, answer: Outgoing) -> object:
         """The answer as one response with one candidate."""
         reply = answer.reply
+        if _malformed(reply):
+            return _response(answer, [], "MALFORMED_FUNCTION_CALL")
         parts: list[Json] = []
         if reply.reasoning and _wants_thoughts(answer.request):
             parts.append({"text": reply.reasoning, "thought": True})
@@ -82,6 +84,9 @@ class GeminiWire:
                 yield _event(_response(answer, [{"text": piece, "thought": True}], None))
         for piece in reply.text_pieces():
             yield _event(_response(answer, [{"text": piece}], None))
+        if _malformed(reply):
+            yield _event(_response(answer, [], "MALFORMED_FUNCTION_CALL"))
+            return
         if reply.tool_calls:
             yield _event(_response(answer, _call_parts(reply.tool_calls), None))
         yield _event(_response(answer, [{"text": ""}], _ENDINGS[reply.ending]))
@@ -119,7 +124,8 @@ class GeminiWire:
 
 
 def _response(answer: Outgoing, parts: list[Json], ending: str | None) -> Json:
-    candidate: Json = {"content": {"parts": parts, "role": "model"}, "index": 0}
+    content: Json = {"parts": parts, "role": "model"} if parts else {}
+    candidate: Json = {"content": content, "index": 0}
     if ending is not None:
         candidate["finishReason"] = ending
     return {
@@ -154,6 +160,10 @@ def _call_parts(calls: tuple[ToolCall, ...]) -> list[Json]:
             part["thoughtSignature"] = base64.b64encode(signature).decode()
         parts.append(part)
     return parts
+
+
+def _malformed(reply: Reply) -> bool:
+    return any(call.malformed for call in reply.tool_calls)
 
 
 def _wants_thoughts(request: ModelRequest) -> bool:

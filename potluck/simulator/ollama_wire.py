@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from potluck.simulator.dialect import Incoming, Outgoing, Refusal, Target, WireError
 from potluck.simulator.json_body import json_object, refuse_wrong
 from potluck.simulator.profile import DialectName, Profile
+from potluck.simulator.reply import split_text
 from potluck.simulator.request import Message, ModelRequest, ResponseFormat, Role, Tool, ToolCall
 
 type Json = dict[str, object]
@@ -108,11 +109,12 @@ class OllamaWire:
     def whole(self, answer: Outgoing) -> object:
         """The answer as one object with its timings."""
         reply = answer.reply
-        message: Json = {"role": "assistant", "content": reply.text}
+        message: Json = {"role": "assistant", "content": reply.text + _unread(reply.tool_calls)}
         if reply.reasoning:
             message["thinking"] = reply.reasoning
-        if reply.tool_calls:
-            message["tool_calls"] = _calls(reply.tool_calls)
+        calls = _calls(reply.tool_calls)
+        if calls:
+            message["tool_calls"] = calls
         return _line(answer, message) | _last(answer)
 
     def chunks(self, answer: Outgoing) -> Iterator[bytes]:
@@ -121,7 +123,7 @@ class OllamaWire:
         for piece in reply.reasoning_pieces():
             message: Json = {"role": "assistant", "content": "", "thinking": piece}
             yield _encoded(_line(answer, message))
-        for piece in reply.text_pieces():
+        for piece in (*reply.text_pieces(), *split_text(_unread(reply.tool_calls))):
             yield _encoded(_line(answer, {"role": "assistant", "content": piece}))
         for call in _calls(reply.tool_calls):
             message = {"role": "assistant", "content": "", "tool_calls": [call]}
@@ -200,7 +202,13 @@ def _calls(calls: tuple[ToolCall, ...]) -> list[Json]:
     return [
         {"id": call.id, "function": {"index": i, "name": call.name, "arguments": dict(call.args)}}
         for i, call in enumerate(calls)
+        if not call.malformed
     ]
+
+
+def _unread(calls: tuple[ToolCall, ...]) -> str:
+    # Ollama reads tool calls out of the model's text; what it cannot read stays text
+    return "".join(call.args_text for call in calls if call.malformed)
 
 
 def _line(answer: Outgoing, message: Json) -> Json:

@@ -87,6 +87,7 @@ class Profile:
     key_needed: bool = True
     reasoning_field: str | None = "reasoning_content"
     whole_tool_calls: bool = False
+    checks_tool_calls: bool = False
     usage_always: bool = False
     usage_in_groq_field: bool = False
     keep_alive_comment: str | None = None

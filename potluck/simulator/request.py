@@ -25,6 +25,14 @@ class ToolCall:
             return self.raw_args
         return json.dumps(self.args, ensure_ascii=False)
 
+    @property
+    def malformed(self) -> bool:
+        """Whether the text on the wire is no JSON object."""
+        try:
+            return self.raw_args is not None and not isinstance(json.loads(self.raw_args), dict)
+        except json.JSONDecodeError:
+            return True
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

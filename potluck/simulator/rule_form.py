@@ -3,20 +3,15 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from potluck.simulator.forms import Form, Seconds
 from potluck.simulator.reply import CutKind, Delay, Fault, FaultKind, FinishReason, Reply, Usage
 from potluck.simulator.request import ToolCall
 from potluck.simulator.script import Rule, When
 
-_Seconds = Annotated[float, Field(ge=0, le=86_400 * 31)]
 
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WhenForm(_Form):
+class WhenForm(Form):
     """The terms of `When`."""
 
     provider: str | None = None
@@ -42,7 +37,7 @@ class WhenForm(_Form):
         return When(**self.model_dump())
 
 
-class ToolCallForm(_Form):
+class ToolCallForm(Form):
     """One tool call; `raw_args` to send what is no JSON."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -55,14 +50,14 @@ class ToolCallForm(_Form):
         return ToolCall(self.name, self.args, self.id, self.raw_args)
 
 
-class FaultForm(_Form):
+class FaultForm(Form):
     """A fault by its kind, or by status, body and headers."""
 
     kind: FaultKind | None = None
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     body: object = None
     headers: dict[str, str] = {}
-    retry_after_s: _Seconds | None = None
+    retry_after_s: Seconds | None = None
     message: str | None = None
 
     @model_validator(mode="after")
@@ -76,7 +71,7 @@ class FaultForm(_Form):
         return Fault(**dict(self))
 
 
-class UsageForm(_Form):
+class UsageForm(Form):
     """Tokens."""
 
     input_tokens: Annotated[int, Field(ge=0)]
@@ -84,14 +79,14 @@ class UsageForm(_Form):
     reasoning_tokens: Annotated[int, Field(ge=0)] = 0
 
 
-class DelayForm(_Form):
+class DelayForm(Form):
     """Seconds to the first byte, and before each chunk."""
 
-    first_byte_s: _Seconds = 0.0
-    per_chunk_s: _Seconds = 0.0
+    first_byte_s: Seconds = 0.0
+    per_chunk_s: Seconds = 0.0
 
 
-class ReplyForm(_Form):
+class ReplyForm(Form):
     """A reply; `fault` may be a kind alone."""
 
     text: str = ""
@@ -107,7 +102,6 @@ class ReplyForm(_Form):
 
     def reply(self) -> Reply:
         """The reply."""
-        fault = self.fault
         return Reply(
             text=self.text,
             tool_calls=tuple(call.call() for call in self.tool_calls),
@@ -115,14 +109,14 @@ class ReplyForm(_Form):
             finish_reason=self.finish_reason,
             usage=Usage(**self.usage.model_dump()) if self.usage else None,
             pieces=tuple(self.pieces) if self.pieces is not None else None,
-            fault=fault.fault() if isinstance(fault, FaultForm) else _named(fault),
+            fault=fault_of(self.fault),
             delay=Delay(**self.delay.model_dump()),
             cut_after=self.cut_after,
             cut=self.cut,
         )
 
 
-class RuleForm(_Form):
+class RuleForm(Form):
     """One rule: `reply`, or `replies` given one after the other."""
 
     when: WhenForm = WhenForm()
@@ -143,25 +137,8 @@ class RuleForm(_Form):
         return Rule([form.reply() for form in forms], self.when.when(), times)
 
 
-class RulesForm(_Form):
-    """Rules to add, or with `replace` to have instead of those that are there."""
-
-    rules: list[RuleForm]
-    replace: bool = False
-
-
-class ClockForm(_Form):
-    """How far to move the clock on."""
-
-    advance_s: _Seconds
-
-
-def _named(kind: FaultKind | None) -> Fault | None:
-    return None if kind is None else Fault(kind)
-
-
-def explain(error: ValidationError) -> str:
-    """All that is wrong, in one line: where, and what."""
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in error.errors()
-    )
+def fault_of(form: FaultKind | FaultForm | None) -> Fault | None:
+    """The fault of a form, which may be a kind alone."""
+    if form is None:
+        return None
+    return form.fault() if isinstance(form, FaultForm) else Fault(form)

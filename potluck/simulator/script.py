@@ -1,5 +1,6 @@
 """Scripted replies: ordered rules over what was asked, and a default when none fits."""
 
+import random
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -9,6 +10,7 @@ from typing import TypedDict, Unpack
 from potluck.simulator.default_replies import answer
 from potluck.simulator.reply import Fault, Reply
 from potluck.simulator.request import ModelRequest
+from potluck.simulator.trouble import Trouble
 
 Predicate = Callable[[ModelRequest], bool]
 Replier = Callable[[ModelRequest], Reply | None]
@@ -103,12 +105,22 @@ class Rule:
 class Script:
     """Decides every reply: the first rule that fits and is not spent, else the default.
 
-    Safe to change from another thread while the simulator runs.
+    Then the troubles have their way with it, each in turn. Safe to change from another thread
+    while the simulator runs. The same `seed` gives the same luck.
     """
 
-    def __init__(self, rules: Iterable[Rule] = (), *, default: Replier = answer) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule] = (),
+        *,
+        troubles: Iterable[Trouble] = (),
+        default: Replier = answer,
+        seed: int = 0,
+    ) -> None:
         self._rules = list(rules)
+        self._troubles = list(troubles)
         self._default = default
+        self._chance = random.Random(seed)  # noqa: S311 # luck in a game, not a secret
         self._lock = threading.RLock()
 
     @property
@@ -116,6 +128,12 @@ class Script:
         """The rules, in the order in which they are asked."""
         with self._lock:
             return tuple(self._rules)
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """The troubles, in the order in which they strike."""
+        with self._lock:
+            return tuple(self._troubles)
 
     def on(
         self, *replies: Reply | Replier, times: int | None = None, **terms: Unpack[Terms]
@@ -137,18 +155,30 @@ class Script:
         with self._lock:
             self._rules.extend(rules)
 
+    def trouble(self, *troubles: Trouble) -> None:
+        """Add troubles after those that are there."""
+        with self._lock:
+            self._troubles.extend(troubles)
+
     def clear(self) -> None:
-        """Forget all rules."""
+        """Forget all rules and troubles."""
         with self._lock:
             self._rules.clear()
+            self._troubles.clear()
 
-    def reply_to(self, request: ModelRequest) -> Reply:
-        """The reply to this request."""
+    def reply_to(self, request: ModelRequest, *, elapsed_s: float = 0.0) -> Reply:
+        """The reply to this request, so many seconds after the simulator's start."""
         with self._lock:
-            for rule in self._rules:
-                reply = rule.reply_to(request)
-                if reply is not None:
-                    return reply
+            reply = self._scripted(request)
+            for trouble in self._troubles:
+                reply = trouble.befall(reply, request, elapsed_s, self._chance)
+        return reply
+
+    def _scripted(self, request: ModelRequest) -> Reply:
+        for rule in self._rules:
+            reply = rule.reply_to(request)
+            if reply is not None:
+                return reply
         return self._default(request) or Reply()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from potluck.simulator.app import create_app
 from potluck.simulator.clock import Clock
 from potluck.simulator.log import RequestLog
 from potluck.simulator.meter import Meter
+from potluck.simulator.scenario import Scenario, load_scenario
 from potluck.simulator.script import Script
 from potluck.simulator.wire import DROP_STATE
 
@@ -25,7 +27,8 @@ class SimulatorServer:
     """The simulator on a free port of this machine, while the context lasts.
 
     Works as a plain and as an async context manager; `url` is what POTLUCK_SIMULATOR takes. With
-    `limits`, each provider's free-tier limits hold, on a clock that runs at `speed`.
+    `limits`, each provider's free-tier limits hold, on a clock that runs at `speed`; a `scenario`
+    brings script, clock and limits of its own.
     """
 
     def __init__(
@@ -36,11 +39,12 @@ class SimulatorServer:
         port: int = 0,
         speed: float = 1.0,
         limits: bool = False,
+        scenario: Scenario | None = None,
     ) -> None:
-        self.script = script or Script()
+        self.script = scenario.script if scenario else script or Script()
         self.log = RequestLog()
-        self.clock = Clock(speed=speed)
-        self.meter = Meter(enforce=limits)
+        self.clock = scenario.clock if scenario else Clock(speed=speed)
+        self.meter = Meter(enforce=scenario.limits if scenario else limits)
         self._host = host
         self._port = port
         self._server: _Server | None = None
@@ -103,12 +107,19 @@ def run(
     host: str = "127.0.0.1",
     port: int = 9100,
     *,
-    script: Script | None = None,
-    speed: float = 1.0,
+    speed: float | None = None,
+    scenario: str | Path | None = None,
 ) -> None:
-    """Serve until interrupted. Raises StartError when the port is taken."""
+    """Serve until interrupted, with the free-tier limits in force.
+
+    `scenario` is a file or the name of a ready one. Raises StartError when the port is taken,
+    ConfigError when the scenario cannot be used.
+    """
+    loaded = load_scenario(scenario, speed=speed) if scenario is not None else None
+    clock = loaded.clock if loaded else Clock(speed=speed or 1.0)
+    meter = Meter(enforce=loaded.limits if loaded else True)
     sock = _listen(host, port)
-    app = create_app(script, clock=Clock(speed=speed))
+    app = create_app(loaded.script if loaded else None, clock=clock, meter=meter)
     uvicorn.Server(_config(app)).run([sock])
 
 

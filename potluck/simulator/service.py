@@ -114,7 +114,9 @@ class Service:
             admission.settle(used, self._clock.now())
 
     def _scripted(self, incoming: Incoming, request: ModelRequest) -> Outgoing:
-        reply = self._script.reply_to(request)
+        reply = self._script.reply_to(request, elapsed_s=self._clock.elapsed_s())
+        if incoming.profile.checks_tool_calls and any(c.malformed for c in reply.tool_calls):
+            reply = replace(reply, fault=reply.fault or Fault(FaultKind.TOOL_USE_FAILED))
         form = incoming.profile.tool_call_id_form
         ids = [_call_id(form) for _ in reply.tool_calls]
         return Outgoing(

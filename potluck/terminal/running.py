@@ -86,7 +86,7 @@ def server(settings: Settings, url: str | None, console: Console) -> Iterator[Ru
 
 @contextmanager
 def _child(settings: Settings, console: Console) -> Iterator[Running]:
-    command = [sys.executable, "-m", "potluck.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "potluck", "serve", "--port", "0"]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         # A session of its own: Ctrl-C is for the chat, which then stops the server in order.
         process = subprocess.Popen(  # noqa: S603 - a fixed command

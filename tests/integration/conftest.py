@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from potluck.simulator.server import SimulatorServer
 
@@ -116,9 +117,25 @@ def simulator() -> Iterator[SimulatorServer]:
 
 @pytest.fixture(scope="session")
 def shared_server(simulator: SimulatorServer) -> Iterator[PotluckServer]:
-    server = PotluckServer(make_home(), simulator)
+    home = make_home()
+    config = unlimited_config(home / "config")
+    server = PotluckServer(home, simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
     yield server.start()
     remove(server)
+
+
+def unlimited_config(folder: Path) -> Path:
+    """The shipped catalog without its limits: tests ask more in a minute than a user does."""
+    folder.mkdir()
+    yaml = YAML()
+    catalog = yaml.load(PROJECT_DIR / "config" / "providers.yaml")
+    for provider in catalog["providers"].values():
+        provider.pop("limits", None)
+        for model in provider.get("models", []):
+            if isinstance(model, dict):
+                model.pop("limits", None)
+    yaml.dump(catalog, folder / "providers.yaml")
+    return folder
 
 
 @pytest.fixture

@@ -1,0 +1,195 @@
+"""Every failure of this door in OpenAI's error shape, with the status its clients act on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from math import ceil
+from typing import TypedDict
+
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from potluck.errors import ChainError, ErrorKind, PotluckError
+from potluck.server.thread_queue import ThreadBusyError
+from potluck.server.turn import RunError
+
+INVALID_REQUEST = "invalid_request_error"
+# The openai SDKs would repeat the whole turn on 408, 409, 429 and 5xx.
+NO_RETRY = {"x-should-retry": "false"}
+# Longer than this the SDKs do not wait; they would retry at once and fail again.
+MAX_SDK_WAIT_S = 60
+
+QUOTA_KINDS = frozenset(
+    {
+        ErrorKind.MINUTE,
+        ErrorKind.DAY,
+        ErrorKind.MONTH,
+        ErrorKind.CREDITS,
+        ErrorKind.CONCURRENCY,
+    }
+)
+
+
+class ErrorObject(TypedDict):
+    """OpenAI's error object."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(TypedDict):
+    """An error response, or a chunk in the middle of a stream."""
+
+    error: ErrorObject
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a kind of provider failure is to a client of this door."""
+
+    status: int
+    type: str
+    code: str
+    param: str | None = None
+
+
+_MEANINGS: Mapping[ErrorKind, _Meaning] = {
+    ErrorKind.CALLER: _Meaning(400, INVALID_REQUEST, "invalid_request"),
+    ErrorKind.TOO_LARGE: _Meaning(400, INVALID_REQUEST, "context_length_exceeded", "messages"),
+    ErrorKind.CONTENT_FILTER: _Meaning(400, INVALID_REQUEST, "content_filter", "messages"),
+    ErrorKind.MODEL_GONE: _Meaning(404, INVALID_REQUEST, "model_not_found", "model"),
+    ErrorKind.AUTH: _Meaning(502, "server_error", "provider_key_refused"),
+    ErrorKind.BAD_TOOL_CALL: _Meaning(502, "server_error", "bad_tool_call"),
+    ErrorKind.EMPTY: _Meaning(502, "server_error", "empty_answer"),
+    ErrorKind.NETWORK: _Meaning(502, "server_error", "provider_unreachable"),
+    ErrorKind.OVERLOAD: _Meaning(503, "server_error", "provider_overloaded"),
+    ErrorKind.TIMEOUT: _Meaning(504, "server_error", "provider_timeout"),
+}
+_QUOTA = _Meaning(429, "rate_limit_error", "rate_limit_exceeded")
+_UNKNOWN = _Meaning(502, "server_error", "provider_error")
+_NOBODY = _Meaning(503, "server_error", "no_model_available")
+
+
+@dataclass(eq=False)
+class ApiError(PotluckError):
+    """A failure as a client sees it: status, OpenAI's error object, headers."""
+
+    message: str
+    status: int = 400
+    type: str = INVALID_REQUEST
+    param: str | None = None
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__(self.message)
+
+    @property
+    def body(self) -> ErrorBody:
+        """What is sent, as a response or as a chunk."""
+        return ErrorBody(
+            error=ErrorObject(
+                message=self.message, type=self.type, param=self.param, code=self.code
+            )
+        )
+
+    def response(self) -> JSONResponse:
+        """The whole response."""
+        return JSONResponse(self.body, self.status, headers=dict(self.headers))
+
+
+def as_api_error(error: PotluckError) -> ApiError:
+    """The same failure in the words of this door."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, ChainError):
+        return _from_chain(error)
+    if isinstance(error, ThreadBusyError):
+        return ApiError(str(error), 409, code="thread_busy", headers=NO_RETRY)
+    if isinstance(error, RunError):
+        return _from_run(error)
+    return ApiError(str(error), 500, "server_error", code="internal_error", headers=NO_RETRY)
+
+
+def from_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ApiError:
+    """What the router says (404, 405, ...) in OpenAI's shape."""
+    kind = INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+    codes = {404: "unknown_url", 405: "method_not_allowed", 413: "request_too_large"}
+    return ApiError(detail, status, kind, code=codes.get(status), headers=headers or {})
+
+
+def from_validation(error: ValidationError) -> ApiError:
+    """The first thing wrong in a request, by the name of its parameter."""
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return ApiError(f"The body is no JSON that can be read: {first['msg']}.", code="bad_json")
+    param = param_of(first["loc"])
+    code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
+    return ApiError(_sentence(first, param), param=param, code=code)
+
+
+def _sentence(wrong: ErrorDetails, param: str | None) -> str:
+    if param is None:
+        return f"The body is not a chat completion request: {wrong['msg']}."
+    if wrong["type"] == "missing":
+        return f"Missing required parameter: `{param}`."
+    return f"Invalid `{param}`: {wrong['msg'].removeprefix('Value error, ').rstrip('.')}."
+
+
+def param_of(place: Sequence[str | int]) -> str | None:
+    """`messages[0].content` from ("messages", 0, "user", "content"); None for the whole body."""
+    name = ""
+    for part in place:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif part.isidentifier() and part not in _TAGS:
+            name += f".{part}" if name else part
+    return name or None
+
+
+# Names that pydantic adds for the branch of a union; they are no part of the request.
+_TAGS = frozenset(
+    {"system", "developer", "user", "assistant", "tool", "str", "list", "text", "image_url"}
+)
+
+
+def _from_chain(error: ChainError) -> ApiError:
+    meaning = _meaning(error)
+    headers: dict[str, str] = {}
+    if meaning is _QUOTA:
+        headers = _retry_headers(error.back_at)
+    return ApiError(
+        str(error),
+        meaning.status,
+        meaning.type,
+        code=meaning.code,
+        param=meaning.param,
+        headers=headers,
+    )
+
+
+def _meaning(error: ChainError) -> _Meaning:
+    kinds = [attempt.kind for attempt in error.attempts]
+    if not kinds:
+        return _NOBODY
+    if ErrorKind.CALLER in kinds:
+        return _MEANINGS[ErrorKind.CALLER]
+    others = [kind for kind in kinds if kind not in QUOTA_KINDS]
+    return _MEANINGS.get(others[-1], _UNKNOWN) if others else _QUOTA
+
+
+def _retry_headers(back_at: datetime | None) -> dict[str, str]:
+    if back_at is None:
+        return dict(NO_RETRY)
+    wait_s = max(1, ceil((back_at - datetime.now(UTC)).total_seconds()))
+    return {"Retry-After": str(wait_s), **(NO_RETRY if wait_s > MAX_SDK_WAIT_S else {})}
+
+
+def _from_run(error: RunError) -> ApiError:
+    if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ApiError(str(error), error.status, code="run_refused", headers=NO_RETRY)
+    return ApiError(str(error), error.status, "server_error", code="run_failed", headers=NO_RETRY)

@@ -1,0 +1,253 @@
+"""The real RemoteRunnable against a real server."""
+
+import json
+import time
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.prompts import ChatPromptTemplate
+from langgraph_sdk import get_sync_client
+from langserve import RemoteRunnable
+
+from potluck.simulator.reply import Delay, Fault, Reply
+from potluck.simulator.request import ToolCall
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def agent(server: Any) -> RemoteRunnable[Any, Any]:
+    return RemoteRunnable(f"{server.url}/agent")
+
+
+def say(server: Any, text: str) -> None:
+    server.simulator.script.on(Reply(text=text))
+
+
+def last_user_text(server: Any) -> str:
+    return str(server.simulator.log.entries[-1].request.last_user_text)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Name a colour",
+        ["user", "Name a colour"],
+        {"role": "user", "content": "Name a colour"},
+        HumanMessage("Name a colour"),
+        [HumanMessage("Name a colour")],
+        [SystemMessage("Be brief"), ("user", "Name a colour")],
+        {"messages": "Name a colour"},
+        {"messages": [{"role": "user", "content": "Name a colour"}]},
+        {"messages": [["user", "Name a colour"]]},
+        {"messages": [HumanMessage("hi"), AIMessageChunk("hello"), ("human", "Name a colour")]},
+        ChatPromptTemplate.from_template("Name a {what}").invoke({"what": "colour"}),
+    ],
+    ids=repr,
+)
+def test_answers_every_form_of_input(server: Any, agent: RemoteRunnable[Any, Any], given: object) -> None:
+    say(server, "Teal.")
+    output = agent.invoke(given)
+    assert output["answer"] == "Teal."
+    assert isinstance(output["messages"][-1], AIMessage)
+    assert output["messages"][-1].content == "Teal."
+    assert output["messages"][-1].usage_metadata["output_tokens"] > 0
+    assert output["usage"]["calls"] == 1
+    assert last_user_text(server) == "Name a colour"
+
+
+async def test_streams_the_answer_piece_by_piece(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    say(server, "one two three four five six")
+    chunks = [chunk async for chunk in agent.astream("Count")]
+    texts = [chunk["answer"] for chunk in chunks if "answer" in chunk]
+    assert len(texts) > 3
+    assert "".join(texts) == "one two three four five six"
+    assert [m.type for m in chunks[-1]["messages"]] == ["human", "ai"]
+
+
+def test_answers_a_batch_in_order(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    server.simulator.script.on(lambda request: Reply(text=request.last_user_text.upper()))
+    outputs = agent.batch(["a", "b", "c"])
+    assert [output["answer"] for output in outputs] == ["A", "B", "C"]
+
+
+async def test_events_show_models_tools_and_steps(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    call = ToolCall(id="call-1", name="calculator", arguments='{"expression": "6*7"}')
+    server.simulator.script.on(Reply(tool_calls=(call,)), Reply(text="It is 42."))
+    events = [event async for event in agent.astream_events("What is 6*7?")]
+    kinds = [event["event"] for event in events]
+    assert kinds[0] == "on_chain_start"
+    assert kinds[-1] == "on_chain_end"
+    assert kinds.count("on_chat_model_start") == kinds.count("on_chat_model_end") == 2
+    tool = next(event for event in events if event["event"] == "on_tool_end")
+    assert tool["name"] == "calculator"
+    assert "42" in tool["data"]["output"].content
+    assert tool["data"]["input"] == {"expression": "6*7"}
+    streamed = [
+        event["data"]["chunk"].content
+        for event in events
+        if event["event"] == "on_chat_model_stream" and event["metadata"]["audience"] == "user"
+    ]
+    assert "".join(streamed) == "It is 42."
+    custom = [event["name"] for event in events if event["event"] == "on_custom_event"]
+    assert custom[:3] == ["step", "tool_call", "tool_result"]
+    assert events[-1]["data"]["output"]["answer"] == "It is 42."
+
+
+async def test_stream_log_ends_with_the_whole_output(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    say(server, "one two three")
+    patches = [patch async for patch in agent.astream_log("Count")]
+    total = patches[0]
+    for patch in patches[1:]:
+        total += patch
+    assert total.state["final_output"]["answer"] == "one two three"  # type: ignore[attr-defined]
+
+
+def test_a_thread_remembers_and_is_a_langgraph_thread(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    say(server, "Noted.")
+    thread_id = str(uuid.uuid4())
+    config: Any = {"configurable": {"thread_id": thread_id}}
+    agent.invoke("My name is Ada", config)
+    output = agent.invoke("What is my name?", config)
+    texts = [message.content for message in output["messages"]]
+    assert texts == ["My name is Ada", "Noted.", "What is my name?", "Noted."]
+    with get_sync_client(url=server.url) as client:
+        state: Any = client.threads.get_state(thread_id)
+    assert len(state["values"]["messages"]) == 4
+
+
+def test_a_thread_may_have_any_name(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    say(server, "Noted.")
+    config: Any = {"configurable": {"thread_id": f"ada's notes {uuid.uuid4()}"}}
+    agent.invoke("one", config)
+    assert len(agent.invoke("two", config)["messages"]) == 4
+
+
+def test_turns_on_one_thread_wait_for_each_other(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    server.simulator.script.on(Reply(text="Noted.", delay=Delay(first_byte_s=0.2)))
+    config: Any = {"configurable": {"thread_id": str(uuid.uuid4())}}
+    outputs = agent.batch(["one", "two", "three"], config)
+    assert sorted(len(output["messages"]) for output in outputs) == [2, 4, 6]
+
+
+def test_without_a_thread_nothing_is_kept(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    say(server, "Noted.")
+    with get_sync_client(url=server.url) as client:
+        before = len(client.threads.search(limit=1000))
+        agent.invoke("Remember this")
+        deadline = time.monotonic() + 5
+        while len(client.threads.search(limit=1000)) > before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(client.threads.search(limit=1000)) <= before
+
+
+def test_configurable_model_and_instructions_reach_the_model(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    say(server, "Aye.")
+    config: Any = {
+        "configurable": {"model": "groq/openai/gpt-oss-20b", "instructions": "Speak as a pirate"}
+    }
+    agent.invoke("hi", config)
+    (entry,) = server.simulator.log.entries
+    assert (entry.request.provider, entry.request.model) == ("groq", "openai/gpt-oss-20b")
+    assert "Speak as a pirate" in entry.request.system_text
+
+
+WRONG_BODIES: dict[str, tuple[bytes | object, str]] = {
+    "no JSON": (b"{", "no JSON"),
+    "no UTF-8": (b"\xff\xfe{", "no JSON"),
+    "too deep": (b"[" * 100_000, "no JSON"),
+    "no object": ([], "JSON object"),
+    "no input": ({}, "Field required"),
+    "null": ({"input": None}, "Send a text"),
+    "number": ({"input": 5}, "Send a text"),
+    "blank": ({"input": "  "}, "empty"),
+    "empty object": ({"input": {}}, "Send a text"),
+    "no messages": ({"input": {"messages": []}}, "no message"),
+    "no content": ({"input": [{"role": "user"}]}, "content"),
+    "content of a wrong type": ({"input": [{"role": "user", "content": {"a": 1}}]}, "content"),
+    "unknown role": ({"input": [["nobody", "hi"]]}, "nobody"),
+    "unknown type": ({"input": [{"type": "nobody", "content": "hi"}]}, "nobody"),
+    "removal": ({"input": [{"role": "remove", "id": "1", "content": ""}]}, "remove"),
+    "tool without call": ({"input": [{"role": "tool", "content": "1"}]}, "tool_call_id"),
+    "one-tuple": ({"input": [["user"]]}, "Message 0"),
+    "NUL": ({"input": "a\x00b"}, "NUL"),
+    "lone surrogate": (b'{"input": "a\\ud800b"}', "surrogate"),
+    "null config": ({"input": "hi", "config": None}, "config"),
+    "wrong configurable": ({"input": "hi", "config": {"configurable": 5}}, "configurable"),
+    "wrong privacy": ({"input": "hi", "config": {"configurable": {"privacy": "x"}}}, "private"),
+    "wrong thread": ({"input": "hi", "config": {"configurable": {"thread_id": 5}}}, "thread_id"),
+    "wrong budget": ({"input": "hi", "config": {"configurable": {"max_calls": 0}}}, "max_calls"),
+}
+
+
+@pytest.mark.parametrize("door", ["invoke", "stream", "stream_events", "stream_log"])
+@pytest.mark.parametrize("name", WRONG_BODIES)
+def test_wrong_input_is_refused_with_the_reason(server: Any, door: str, name: str) -> None:
+    body, reason = WRONG_BODIES[name]
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response = httpx.post(f"{server.url}/agent/{door}", content=content, timeout=30)
+    assert response.status_code == 422, response.text
+    assert reason in response.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"inputs": "hi"},
+        {"inputs": [5]},
+        {"inputs": ["hi", ""]},
+        {"inputs": ["hi"], "config": 5},
+        {"inputs": ["hi"], "config": [5]},
+        {"inputs": ["hi"], "config": [{}, {}]},
+    ],
+    ids=repr,
+)
+def test_a_wrong_batch_is_refused(server: Any, body: object) -> None:
+    response = httpx.post(f"{server.url}/agent/batch", json=body, timeout=30)
+    assert response.status_code == 422, response.text
+
+
+def test_schemas_say_what_goes_in_and_out(server: Any) -> None:
+    url = f"{server.url}/agent"
+    given = httpx.get(f"{url}/input_schema", timeout=30).json()
+    assert given["anyOf"][0]["type"] == "string"
+    output = httpx.get(f"{url}/output_schema", timeout=30).json()
+    assert set(output["properties"]) == {"answer", "messages", "usage"}
+    config = httpx.get(f"{url}/config_schema", timeout=30).json()
+    fields = config["$defs"]["Configurable"]["properties"]
+    assert set(fields) == {"thread_id", "model", "instructions", "privacy", "max_calls"}
+
+
+def test_the_playground_and_its_files_load(server: Any) -> None:
+    page = httpx.get(f"{server.url}/agent/playground/", timeout=30)
+    assert page.status_code == 200
+    files = [part.split('"')[0] for part in page.text.split('"/agent/playground/')[1:]]
+    assert len(files) >= 2
+    for file in files:
+        assert httpx.get(f"{server.url}/agent/playground/{file}", timeout=30).status_code == 200
+
+
+def test_feedback_and_traces_are_off(server: Any) -> None:
+    assert httpx.post(f"{server.url}/agent/feedback", json={}, timeout=30).status_code == 404
+    assert httpx.put(f"{server.url}/agent/public_trace_link", json={}, timeout=30).status_code == 404
+
+
+async def test_a_client_that_leaves_cancels_the_run(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+    server.simulator.script.on(
+        Reply(text="word " * 400, delay=Delay(per_chunk_s=0.05)),
+    )
+    thread_id = str(uuid.uuid4())
+    stream = agent.astream("Talk", {"configurable": {"thread_id": thread_id}})
+    async for _ in stream:
+        break
+    await stream.aclose()  # type: ignore[attr-defined]
+    with get_sync_client(url=server.url) as client:
+        deadline = time.monotonic() + 5
+        while (run := client.runs.list(thread_id)[0])["status"] == "running":
+            assert time.monotonic() < deadline, run
+            time.sleep(0.05)
+        assert run["status"] in {"interrupted", "cancelled", "error"}
