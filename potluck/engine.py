@@ -30,6 +30,11 @@ class Engine:
         """The folder that holds everything Potluck writes."""
         return self.settings.potluck_home
 
+    async def aclose(self) -> None:
+        """Close the connections to providers; the next `current` builds an engine anew."""
+        _shared.pop(asyncio.get_running_loop(), None)
+        await self.chain.aclose()
+
     @classmethod
     async def build(cls, settings: Settings | None = None) -> "Engine":
         """Read the configuration, see who is there, and make the chain.
@@ -37,7 +42,8 @@ class Engine:
         Raises ConfigError or SettingError when a file or setting makes no sense.
         """
         # Reading files would block the event loop of the development server.
-        settings = settings or await asyncio.to_thread(Settings.load)
+        if settings is None:
+            settings = await asyncio.to_thread(Settings.load)
         catalog = await asyncio.to_thread(load_catalog, settings.potluck_config_dir)
         found = tuple(await statuses(catalog, settings))
         limiter = RateLimiter(_now)

@@ -188,7 +188,10 @@ def _phrases(failure: Failure) -> ErrorKind | None:
 
 _WINDOW_PHRASES = (
     (re.compile(r"(?i)per[ -]?month|monthly|/ ?month"), ErrorKind.MONTH),
-    (re.compile(r"(?i)per[ -]?day|daily|\((?:RPD|TPD)\)|/ ?day|hourly|per[ -]?hour"), ErrorKind.DAY),
+    (
+        re.compile(r"(?i)per[ -]?day|daily|\((?:RPD|TPD)\)|/ ?day|hourly|per[ -]?hour"),
+        ErrorKind.DAY,
+    ),
 )
 
 

@@ -34,7 +34,8 @@ _LEAD = re.compile(
     r"|give me|show me|i want to know|i need to know|do you know|what(?:'s| is|s| are| does| do)?"
     r"|how much(?: is| are| does| do)?|how many(?: is| are)?|calculate|compute|evaluate|work out"
     r"|find|solve|determine|figure out|say|is|are|the (?:answer|result|value|solution)"
-    r"(?: of| to| for)?|the|value of|result of|of|for)\b|[:,\s=>]+(?=[a-z])|計算して|計算|次の)\s*[:,]?\s*"
+    r"(?: of| to| for)?|the|value of|result of|of|for)\b|[:,\s=>]+(?=[a-z])"
+    r"|計算して|計算|次の)\s*[:,]?\s*"
 )
 _TAIL = re.compile(
     r"(?:\s*\b(?:please|equals?(?: to)?|make|makes|be|thanks|thank you|now|for me|exactly|in total"
@@ -123,7 +124,8 @@ _WORDING: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
     )
 )
 _ANAPHOR = re.compile(
-    r"\b(?:(?:the|that|this) (?:result|answer|total|sum|number|value)|that|it|this|ans)\b|その結果|それ"
+    r"\b(?:(?:the|that|this) (?:result|answer|total|sum|number|value)|that|it|this|ans)\b"
+    r"|その結果|それ"
 )
 
 

@@ -41,7 +41,8 @@ _OUTSIDE = re.compile(r"\b(?:web|internet|online|google|news)\b", _I)
 _SOUGHT = re.compile(
     r"\b(?:for|contain(?:s|ing)?|mention(?:s|ing)?|has|have|having|grep|find|locate|with)\s+"
     r"(?:(?:all|every|any|the|a|an)\s+)?(?:(?:word|text|phrase|string|lines?|files?)\s+)?"
-    r"(?:(?:that )?(?:contain(?:s|ing)?|mention(?:s|ing)?|with|saying)\s+)?(?:the (?:word|text)\s+)?(.+)",
+    r"(?:(?:that )?(?:contain(?:s|ing)?|mention(?:s|ing)?|with|saying)\s+)?"
+    r"(?:the (?:word|text)\s+)?(.+)",
     _I,
 )
 _PLACE_TAIL = re.compile(
@@ -81,9 +82,13 @@ _AFTER_PATH = re.compile(
     r"|^\s*(?::|=|,?\s*text:)\s*(?P<plain>.+)$",
     _I,
 )
-_VERB = r"(?:write|create|make|save|put|store|record|note down|append|add|overwrite)(?:\s+(?:down|out))?"
+_VERB = (
+    r"(?:write|create|make|save|put|store|record|note down|append|add|overwrite)"
+    r"(?:\s+(?:down|out))?"
+)
 _BEFORE_PATH = re.compile(
-    rf"\b{_VERB}\b\s*:?\s*(?P<text>.*?)[\s,]*(?:\b(?:in|to|into|inside|as|on|onto|at the end of|under|of)\b\s*)"
+    rf"\b{_VERB}\b\s*:?\s*(?P<text>.*?)[\s,]*"
+    r"(?:\b(?:in|to|into|inside|as|on|onto|at the end of|under|of)\b\s*)"
     r"(?:(?:a|an|the|my|this|end of|new|empty|text|plain)\s+)*(?:file\s*)?(?:(?:named|called)\s*)?:?\s*$",
     _I,
 )

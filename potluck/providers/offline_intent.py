@@ -46,27 +46,26 @@ def goal_of(intent: Intent) -> str:
     args = {key: str(value) for key, value in intent.args.items()}
     match intent.tool:
         case "calculator":
-            return f"Calculate {args['expression'].replace(RESULT, 'the result')}"
+            goal = f"Calculate {args['expression'].replace(RESULT, 'the result')}"
         case "current_time":
-            return _time_goal(args.get("timezone", ""), int(args.get("days", "0")))
+            goal = _time_goal(args.get("timezone", ""), int(args.get("days", "0")))
         case "write_file":
-            text = args["text"]
-            what = "the result" if text == RESULT else f"the text {quote(text)}"
-            verb = "Append" if intent.args.get("append") else "Write"
-            return f"{verb} {what} to the file {quote(args['path'])}"
+            what = "the result" if args["text"] == RESULT else f"the text {quote(args['text'])}"
+            verb = "Append" if "append" in args else "Write"
+            goal = f"{verb} {what} to the file {quote(args['path'])}"
         case "edit_file":
-            every = "every " if intent.args.get("every") else ""
-            change = f"{every}{quote(args['old'])} with {quote(args['new'])}"
-            return f"Replace {change} in the file {quote(args['path'])}"
+            change = f"{quote(args['old'])} with {quote(args['new'])}"
+            every = "every " if "every" in args else ""
+            goal = f"Replace {every}{change} in the file {quote(args['path'])}"
         case "read_file":
-            return f"Read the file {quote(args['path'])}"
+            goal = f"Read the file {quote(args['path'])}"
+        case "search_files" if "name" in args:
+            goal = f"Find files named {quote(args['name'])}"
         case "search_files":
-            if args.get("name"):
-                return f"Find files named {quote(args['name'])}"
-            return f"Search the files for {quote(args['text'])}"
+            goal = f"Search the files for {quote(args['text'])}"
         case _:
-            place = f" in the folder {quote(args['path'])}" if args.get("path") else ""
-            return f"List the files{place}"
+            goal = "List the files" + (f" in the folder {quote(args['path'])}" if args else "")
+    return goal
 
 
 def _time_goal(place: str, days: int) -> str:

@@ -9,11 +9,15 @@ _FILE = r"(?:~?[\w.\-+@%]*[/\\])*[\w\-+@%][\w\-+@%.]*\.[A-Za-z][A-Za-z0-9]{0,9}(
 _DOTFILE = r"(?<![\w.])\.[A-Za-z][\w\-]*(?:\.\w+)?(?! files)"
 _ABSOLUTE = r"(?<!\w)(?:~|\.{1,2})?/[\w.\-/]+"
 _WELL_KNOWN = r"\b(?:README|Makefile|Dockerfile|LICENSE|CHANGELOG)\b"
-_CALLED = rf"\b(?:file|file (?:named|called)|(?:file )?(?:named|called))\s*:?\s*(?<=[\s:])(?P<called>{QUOTE}|[\w\-/]+(?:\.[\w\-/]+)*)"
+_CALLED = (
+    r"\b(?:file|file (?:named|called)|(?:file )?(?:named|called))\s*:?\s*(?<=[\s:])"
+    rf"(?P<called>{QUOTE}|[\w\-/]+(?:\.[\w\-/]+)*)"
+)
 _FOLDER = (
     rf"\b(?:folder|directory)\s+(?:named\s+|called\s+)?(?P<folder>{QUOTE}|[\w\-./]+)"
     r"|(?P<slashed>[\w\-.]+(?:/[\w\-.]+)*/)(?=[\s?!,]|\.?$)"
-    rf"|\b(?:in|of|under|inside)\s+(?:the |my )?(?!the\b|my\b|this\b|a\b)(?P<before>{QUOTE}|[\w\-./]+)\s+(?:folder|directory)\b"
+    r"|\b(?:in|of|under|inside)\s+(?:the |my )?(?!the\b|my\b|this\b|a\b)"
+    rf"(?P<before>{QUOTE}|[\w\-./]+)\s+(?:folder|directory)\b"
 )
 _PATH = re.compile(
     rf"(?P<url>\b\w+://\S+)|{_FOLDER}|(?P<file>{_FILE}|{_ABSOLUTE}|{_DOTFILE}|{_WELL_KNOWN})"
@@ -21,8 +25,11 @@ _PATH = re.compile(
 )
 _NOT_FILES = re.compile(r"(?:e\.g|i\.e|a\.m|p\.m|etc|vs)\.?", re.IGNORECASE)
 _NOT_NAMES = frozenset(
-    "in into to with containing that which contains contain are is do does have has and named called"
-    " then for from of on i the a my says say there exist exists back it named saying".split()
+    re.findall(
+        r"\w+",
+        "in into to with containing that which contains contain are is do does have has and named "
+        "called then for from of on i the a my says say there exist exists back it saying",
+    )
 )
 _LOOKS_LIKE_A_FILE = re.compile(r"[^\n\"*?<>|]{1,200}\.[A-Za-z][A-Za-z0-9]{0,9}|[\w\-./]+/[\w\-.]+")
 _JAPANESE_BEFORE = re.compile(r"^.*[ぁ-ん、。](?=[A-Za-z0-9_~./])")

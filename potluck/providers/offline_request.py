@@ -20,7 +20,8 @@ _VERB = (
     r"|multiply|divide|subtract|what|which|how|then|also|please|count|convert|check)"
 )
 _THEN = (
-    r"\s*[,;.]?\s*(?:\band\s+)?\b(?:then|after that|afterwards?|finally|next|after which)\b[,:]?\s+(?=\S)"
+    r"\s*[,;.]?\s*(?:\band\s+)?\b(?:then|after that|afterwards?|finally|next|after which)\b"
+    r"[,:]?\s+(?=\S)"
     rf"|(?:^|\s*\n)\s*(?:\d+[.)]|[-*])\s+(?={_VERB}\b)"
     r"|(?<=て)から[、,]?"
     r"|\s*[、。,]?(?:そして|それから|その後|そのあと|次に)[、,]?"
@@ -33,8 +34,8 @@ _SPLIT = re.compile(f"({_THEN})|({_PERHAPS})", re.IGNORECASE)
 _SEPARATOR = re.compile(r"^[\s,;.!?、。]*(?:and\s+)?(?:(?:also|please)\s+)?", re.IGNORECASE)
 _PLACE_FIRST = re.compile(r"\W*(?:in|into|to)\s+(?:the file\s+)?\S+", re.IGNORECASE)
 _SMALL_TALK = re.compile(
-    r"(?:\W|\b(?:hi|hello|hey|there|good (?:morning|evening|afternoon|day)|thanks?|thank you|please|ok|okay"
-    r"|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう(?:ございます)?"
+    r"(?:\W|\b(?:hi|hello|hey|there|good (?:morning|evening|afternoon|day)|thanks?|thank you|please"
+    r"|ok|okay|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう(?:ございます)?"
     r"|お願い(?:します)?|ください)*",
     re.IGNORECASE,
 )
@@ -143,7 +144,9 @@ def _begins_with_a_question(clause: str) -> bool:
     """Whether arithmetic or time is asked outright, so that `3.5` or `a/b` is no file."""
     return bool(
         re.match(
-            r"\W*(?:calculate|compute|evaluate|how much|what(?:'s| is)\s+[\d(]|[\d(])", clause, re.I
+            r"\W*(?:calculate|compute|evaluate|how much|what(?:'s| is)\s+[\d(]|[\d(])",
+            clause,
+            re.IGNORECASE,
         )
     )
 

@@ -8,7 +8,8 @@ _QUESTION = re.compile(
     r"\b(?:what|which|tell|give|show|know|check|get|say)\b[^.!?]*"
     r"\b(?:time|date|day|weekday|year|month|today)\b"
     r"|\b(?:current|local|exact|present) (?:time|date|day|year|month)\b"
-    r"|\b(?:today|tomorrow|yesterday)'?s (?:date|day)\b|\btime (?:is it|now|in)\b|\bdate (?:today|in)\b"
+    r"|\b(?:today|tomorrow|yesterday)'?s (?:date|day)\b|\btime (?:is it|now|in)\b"
+    r"|\bdate (?:today|in)\b"
     r"|\b(?:date and time|time and date|day of the week|today is|is (?:it|today) (?:mon|tues|wednes"
     r"|thurs|fri|satur|sun)day)\b|\bdays? (?:ago|from (?:now|today))\b"
 )
@@ -94,12 +95,10 @@ def _take_days(text: str) -> tuple[int, str]:
 
 def _places(text: str) -> list[str]:
     """The places named after `in`, or before `time`."""
-    if found := _PLACE.search(text):
-        named = found[1]
-    elif (found := _BEFORE.search(text)) and found[1].split()[0].lower() not in _QUESTION_WORDS:
-        named = found[1]
-    else:
+    found = _PLACE.search(text) or _BEFORE.search(text)
+    if found is None or found[1].split()[0].lower() in _QUESTION_WORDS:
         return []
+    named = found[1]
     parts = re.split(r"\s*(?:,\s*)?(?:\band\b|&|\bin\b)\s*(?:in\s+)?", named)
     if len(parts) > 1:
         parts = [piece for part in parts for piece in part.split(",")]

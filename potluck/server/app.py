@@ -1,7 +1,7 @@
 """The FastAPI app with our doors, mounted by the server beside the LangGraph API."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 
@@ -12,20 +12,28 @@ from potluck.server.address import served
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Build the engine before the first request, recover what was left; close in order."""
-    await engine.current()
-    if served() is None:
-        yield
-        return
-    from potluck.server.recovery import Recovery  # noqa: PLC0415 - Aegra is not there otherwise
+    """Build the engine before the first request, take up what was left; close in order."""
+    used = await engine.current()
+    try:
+        async with _runs_kept() if served() else nullcontext():
+            yield
+    finally:
+        await loopback.close()
+        await used.aclose()
 
-    recovery = Recovery()
-    await recovery.start()
+
+@asynccontextmanager
+async def _runs_kept() -> AsyncIterator[None]:
+    """Under `potluck serve`: runs keep their order, and outlive this process."""
+    from potluck.server import recovery, run_order  # noqa: PLC0415 - Aegra is there only now
+
+    if (await engine.current()).settings.redis_url is None:
+        run_order.order_runs()
+        await recovery.take_up()
     try:
         yield
     finally:
-        await recovery.stop()
-        await loopback.close()
+        recovery.hand_over()
 
 
 def create_app() -> FastAPI:

@@ -3,9 +3,6 @@
 Without Redis, Aegra neither recovers such runs nor frees their threads; with Redis its leases do.
 """
 
-import asyncio
-from collections import defaultdict
-
 import structlog
 from aegra_api.core.active_runs import active_runs
 from aegra_api.core.database import db_manager
@@ -15,34 +12,26 @@ from aegra_api.services import run_executor
 from aegra_api.services.executor import executor
 from sqlalchemy import select
 
-RUN_TIMEOUT_S = 3600.0
-
 logger = structlog.get_logger(__name__)
 
 
-class Recovery:
-    """Takes up the runs of an earlier process at start, and hands ours over at the stop."""
+async def take_up() -> int:
+    """Set every unfinished run of an earlier process going again; returns how many."""
+    jobs = await _unfinished()
+    for job in jobs:
+        await executor.submit(await _continued(job))
+        logger.info("run taken up again", run_id=job.identity.run_id)
+    return len(jobs)
 
-    def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> int:
-        """Set every unfinished run going again; runs of one thread one after another."""
-        by_thread: dict[str, list[RunJob]] = defaultdict(list)
-        for job in await _unfinished():
-            by_thread[job.identity.thread_id].append(job)
-        self._tasks = [asyncio.create_task(_run_in_order(jobs)) for jobs in by_thread.values()]
-        return sum(len(jobs) for jobs in by_thread.values())
+def hand_over() -> None:
+    """Leave the runs in work unfinished in the database, for the next start to take up.
 
-    async def stop(self) -> None:
-        """Leave the runs in work unfinished in the database, for the next start to take up."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        # A run cancelled for this reason is not written down as interrupted by Aegra.
-        run_executor._shutdown_cancellations.update(  # noqa: SLF001 - Aegra's only way to say so
-            run_id for run_id, task in active_runs.items() if not task.done()
-        )
+    A run cancelled for this reason is not written down by Aegra as interrupted.
+    """
+    run_executor._shutdown_cancellations.update(  # noqa: SLF001 - Aegra's only way to say so
+        run_id for run_id, task in active_runs.items() if not task.done()
+    )
 
 
 async def _unfinished() -> list[RunJob]:
@@ -51,14 +40,6 @@ async def _unfinished() -> list[RunJob]:
             select(Run).where(Run.status.in_(("pending", "running"))).order_by(Run.created_at)
         )
         return [RunJob.from_run_orm(row) for row in rows]
-
-
-async def _run_in_order(jobs: list[RunJob]) -> None:
-    for job in jobs:
-        run_id = job.identity.run_id
-        await executor.submit(await _continued(job))
-        logger.info("Run taken up again", run_id=run_id, thread_id=job.identity.thread_id)
-        await executor.wait_for_completion(run_id, timeout=RUN_TIMEOUT_S)
 
 
 async def _continued(job: RunJob) -> RunJob:

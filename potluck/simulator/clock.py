@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 class Clock:
     """Time that runs at `speed` times the world's from `start` on.
 
-    `start` is in UTC; without it, time begins now. Everything the simulator tells (reset times, waits, dates) is in this time.
+    `start` is in UTC; without it, time begins now. Everything the simulator tells (reset times,
+    waits, dates) is in this time.
     """
 
     def __init__(self, *, speed: float = 1.0, start: datetime | None = None) -> None:

@@ -16,8 +16,8 @@ from potluck.simulator.trouble_form import TroubleForm
 class _Changes(Form):
     """Rules and troubles to add, or with `replace` to have instead of those that are there."""
 
-    rules: list[RuleForm] = []
-    troubles: list[TroubleForm] = []
+    rules: tuple[RuleForm, ...] = ()
+    troubles: tuple[TroubleForm, ...] = ()
     replace: bool = False
 
 

@@ -41,7 +41,7 @@ class ToolCallForm(Form):
     """One tool call; `raw_args` to send what is no JSON."""
 
     name: Annotated[str, Field(min_length=1)]
-    args: dict[str, object] = {}
+    args: Annotated[dict[str, object], Field(default_factory=dict)]
     id: str | None = None
     raw_args: str | None = None
 
@@ -56,7 +56,7 @@ class FaultForm(Form):
     kind: FaultKind | None = None
     status: Annotated[int, Field(ge=400, le=599)] | None = None
     body: object = None
-    headers: dict[str, str] = {}
+    headers: Annotated[dict[str, str], Field(default_factory=dict)]
     retry_after_s: Seconds | None = None
     message: str | None = None
 
@@ -90,7 +90,7 @@ class ReplyForm(Form):
     """A reply; `fault` may be a kind alone."""
 
     text: str = ""
-    tool_calls: list[ToolCallForm] = []
+    tool_calls: tuple[ToolCallForm, ...] = ()
     reasoning: str = ""
     finish_reason: FinishReason | None = None
     usage: UsageForm | None = None
@@ -121,7 +121,7 @@ class RuleForm(Form):
 
     when: WhenForm = WhenForm()
     reply: ReplyForm | None = None
-    replies: list[ReplyForm] = []
+    replies: tuple[ReplyForm, ...] = ()
     times: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -132,7 +132,7 @@ class RuleForm(Form):
 
     def rule(self) -> Rule:
         """The rule."""
-        forms = [self.reply] if self.reply is not None else self.replies
+        forms = (self.reply,) if self.reply is not None else self.replies
         times = self.times or (len(forms) if len(forms) > 1 else None)
         return Rule([form.reply() for form in forms], self.when.when(), times)
 

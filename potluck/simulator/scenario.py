@@ -27,8 +27,8 @@ class _ScenarioForm(Form):
     speed: Annotated[float, Field(gt=0)] = 1.0
     limits: bool = True
     seed: int = 0
-    rules: list[RuleForm] = []
-    troubles: list[TroubleForm] = []
+    rules: tuple[RuleForm, ...] = ()
+    troubles: tuple[TroubleForm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

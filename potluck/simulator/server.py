@@ -31,7 +31,7 @@ class SimulatorServer:
     brings script, clock and limits of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # keyword-only after the first, each with a default
         self,
         script: Script | None = None,
         *,

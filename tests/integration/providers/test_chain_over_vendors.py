@@ -11,6 +11,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from potluck.errors import ChainError, ErrorKind, ProviderError
 from potluck.providers.chain import Call, Chain
 from potluck.simulator.reply import Fault, FaultKind, Reply, Usage
+from potluck.simulator.request import ToolCall
 from potluck.simulator.server import SimulatorServer
 
 pytestmark = [
@@ -48,6 +49,14 @@ async def stream(
     return whole, chunks
 
 
+async def either(
+    streamed: bool, chain: Chain, messages: Any = "Good day?", **call: Any
+) -> AIMessage:
+    if streamed:
+        return (await stream(chain, messages, **call))[0]
+    return await ask(chain, messages, **call)
+
+
 def who(answer: AIMessage) -> str:
     return str(answer.response_metadata["model_provider"])
 
@@ -60,7 +69,10 @@ async def test_answers_with_usage_and_our_names(
     assert answer.text == "Good morning."
     assert who(answer) == vendor
     assert answer.usage_metadata is not None
-    assert (answer.usage_metadata["input_tokens"], answer.usage_metadata["output_tokens"]) == (11, 7)
+    assert (answer.usage_metadata["input_tokens"], answer.usage_metadata["output_tokens"]) == (
+        11,
+        7,
+    )
 
 
 async def test_streams_in_pieces_with_usage_and_our_names(
@@ -109,7 +121,7 @@ async def test_calls_a_tool_and_takes_its_result(
     chain = make_chain([vendor])
     messages: list[Any] = [HumanMessage("17*23?")]
     call: dict[str, Any] = {"tools": [calculator, clock]}
-    answer = (await stream(chain, messages, **call))[0] if streamed else await ask(chain, messages, **call)  # fmt: skip
+    answer = await either(streamed, chain, messages, **call)
     [wanted] = answer.tool_calls
     assert (wanted["name"], wanted["args"]) == ("calculator", {"expression": "17*23"})
     messages += [answer, ToolMessage("391", tool_call_id=wanted["id"])]
@@ -117,6 +129,21 @@ async def test_calls_a_tool_and_takes_its_result(
     request = simulator.log.last.request
     assert request is not None
     assert [result.text for result in request.tool_results] == ["391"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("other", ["google_gemini", "groq", "huggingface", "ollama", "together"])
+async def test_another_vendor_takes_over_between_a_tool_call_and_its_answer(
+    simulator: SimulatorServer, make_chain: MakeChain, vendor: str, other: str, streamed: bool
+) -> None:
+    calls = tuple(ToolCall("calculator", {"expression": text}) for text in ("1", "2"))
+    simulator.script.on(Reply(tool_calls=calls, reasoning="Let me see."), times=1)
+    simulator.script.on(Reply("It is 3."))
+    messages: list[Any] = [HumanMessage("1+2?")]
+    answer = await either(streamed, make_chain([vendor]), messages, tools=[calculator])
+    messages += [answer, *(ToolMessage("x", tool_call_id=c["id"]) for c in answer.tool_calls)]
+    chain = make_chain([other])
+    assert (await ask(chain, messages, tools=[calculator], only=other)).text == "It is 3."
 
 
 @pytest.mark.parametrize(
@@ -163,7 +190,7 @@ async def test_each_fault_is_tried_once_and_understood(
         simulator.script.on(Reply.failing(fault))
         chain = make_chain([vendor])
         with pytest.raises(ChainError) as caught:
-            await (stream(chain, only=vendor) if streamed else ask(chain, only=vendor))
+            await either(streamed, chain, only=vendor)
         [attempt] = caught.value.attempts
         found[fault] = attempt.kind
         tries[fault] = len(simulator.log)
@@ -193,7 +220,7 @@ async def test_the_next_vendor_answers(
     failed: list[ProviderError] = []
     chain = make_chain([vendor, other])
     call: dict[str, Any] = {"on_failover": failed.append}
-    answer = (await stream(chain, **call))[0] if streamed else await ask(chain, **call)
+    answer = await either(streamed, chain, **call)
     assert (answer.text, who(answer)) == ("Here I am.", other)
     assert [(error.provider, error.kind) for error in failed] == [(vendor, ErrorKind.OVERLOAD)]
 
@@ -246,7 +273,6 @@ async def test_without_network_the_chain_goes_on_at_once(
 async def test_when_all_are_down_the_offline_model_answers_and_says_so(
     simulator: SimulatorServer, make_chain: MakeChain
 ) -> None:
-    pytest.importorskip("potluck.providers.offline")
     simulator.script.on(Reply.failing(FaultKind.OVERLOAD))
     answer = await ask(make_chain(["groq", "google_gemini"]), "Hello!")
     assert who(answer) == "offline"

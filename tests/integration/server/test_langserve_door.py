@@ -12,8 +12,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langgraph_sdk import get_sync_client
 from langserve import RemoteRunnable
 
-from potluck.simulator.reply import Delay, Fault, Reply
-from potluck.simulator.request import ToolCall
+from potluck.simulator.reply import Delay, Reply
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -28,7 +27,7 @@ def say(server: Any, text: str) -> None:
 
 
 def last_user_text(server: Any) -> str:
-    return str(server.simulator.log.entries[-1].request.last_user_text)
+    return str(server.simulator.log.requests()[-1].last_user_text)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +74,8 @@ def test_answers_a_batch_in_order(server: Any, agent: RemoteRunnable[Any, Any]) 
 
 
 async def test_events_show_models_tools_and_steps(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
-    call = ToolCall(id="call-1", name="calculator", arguments='{"expression": "6*7"}')
-    server.simulator.script.on(Reply(tool_calls=(call,)), Reply(text="It is 42."))
+    call = Reply.call("calculator", expression="6*7")
+    server.simulator.script.on(call, Reply(text="It is 42."))
     events = [event async for event in agent.astream_events("What is 6*7?")]
     kinds = [event["event"] for event in events]
     assert kinds[0] == "on_chain_start"
@@ -150,9 +149,9 @@ def test_configurable_model_and_instructions_reach_the_model(server: Any, agent:
         "configurable": {"model": "groq/openai/gpt-oss-20b", "instructions": "Speak as a pirate"}
     }
     agent.invoke("hi", config)
-    (entry,) = server.simulator.log.entries
-    assert (entry.request.provider, entry.request.model) == ("groq", "openai/gpt-oss-20b")
-    assert "Speak as a pirate" in entry.request.system_text
+    (request,) = server.simulator.log.requests()
+    assert (request.provider, request.model) == ("groq", "openai/gpt-oss-20b")
+    assert "Speak as a pirate" in request.system_text
 
 
 WRONG_BODIES: dict[str, tuple[bytes | object, str]] = {

@@ -56,7 +56,7 @@ class ScriptedModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         return self.bind(vendor_tools=list(tools), vendor_choice=tool_choice, **kwargs)
 
-    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+    def _generate(self, *_args: Any, **_kwargs: Any) -> ChatResult:
         raise AssertionError("the synchronous method was called")
 
     def _next(self, messages: list[BaseMessage], options: dict[str, Any]) -> list[Piece]:
@@ -93,12 +93,12 @@ class ScriptedModel(BaseChatModel):
 
 
 async def _play(piece: Piece) -> AIMessageChunk:
+    if isinstance(piece, AIMessageChunk):
+        return piece.model_copy(deep=True)
     if isinstance(piece, Exception):
         raise piece
-    if isinstance(piece, Stall):
-        await asyncio.sleep(10)
-        raise AssertionError("nobody waits that long")
-    return piece.model_copy(deep=True)
+    await asyncio.sleep(10)
+    return AIMessageChunk(content="nobody waits that long")
 
 
 def say(text: str, *, tokens: int = 0, **facts: Any) -> AIMessageChunk:
@@ -119,7 +119,9 @@ class World:
     scripts: dict[str, ScriptedModel] = field(default_factory=dict)
     stall: Stall = field(default_factory=Stall)
 
-    def add(self, ref: str, *replies: Any, provider: dict[str, Any] | None = None, **model: Any) -> ScriptedModel:  # fmt: skip
+    def add(
+        self, ref: str, *replies: Any, provider: dict[str, Any] | None = None, **model: Any
+    ) -> ScriptedModel:
         provider_id, _, model_id = ref.partition("/")
         made = Model(provider=provider_id, id=model_id, **model)
         known = self.providers.get(provider_id)

@@ -14,9 +14,7 @@ def outages(clock: Any) -> Outages:
     return Outages(clock)
 
 
-def error(
-    kind: ErrorKind, scope: ErrorScope = ErrorScope.MODEL, **fault: Any
-) -> ProviderError:
+def error(kind: ErrorKind, scope: ErrorScope = ErrorScope.MODEL, **fault: Any) -> ProviderError:
     return ProviderError("p", "m", ProviderFault(kind, scope, "x", **fault))
 
 

@@ -1,4 +1,4 @@
-"""Real servers for integration tests: `potluck serve` as a user starts it, and the simulator."""
+"""Real servers for integration and e2e tests: `potluck serve` as a user starts it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from potluck.simulator.server import SimulatorServer
 
 START_TIMEOUT_S = 40.0
 STOP_TIMEOUT_S = 20.0
-PROJECT_DIR = Path(__file__).parents[2]
+PROJECT_DIR = Path(__file__).parents[1]
 # What a server must not learn from the machine that runs the tests.
 FOREIGN = ("_API_KEY", "_TOKEN", "DATABASE_URL", "REDIS_URL", "POTLUCK_")
 

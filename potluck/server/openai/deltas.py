@@ -1,0 +1,49 @@
+"""What an answer is made of, whoever gives it and in whatever form it is sent."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Literal
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The work has begun: from here on a failure is no reason to ask the whole again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of what led to the answer: steps, tool calls, a model's reasoning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A piece of a tool call for the client; the first one of a call has `id` and `name`."""
+
+    index: int
+    arguments: str
+    id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is whole; tokens are the sum over all calls that it took."""
+
+    reason: FinishReason
+    input_tokens: int
+    output_tokens: int
+
+
+Delta = Accepted | Said | Thought | Called | Finished
+Reply = AsyncGenerator[Delta]

@@ -1,0 +1,108 @@
+"""Streams that stay alive while nothing happens and end when their reader leaves."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
+
+from fastapi import Request
+
+KEEP_ALIVE = b": keep-alive\n\n"
+BEAT_S = 12.0
+# How far the work may run ahead of a slow reader, in events.
+AHEAD = 256
+
+
+class ClientGoneError(Exception):
+    """The client has closed its connection."""
+
+
+async def finish_for[Result](request: Request, work: Awaitable[Result]) -> Result:
+    """Await the work; cancel it and raise ClientGoneError when the client leaves before."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.create_task(_leave(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGoneError
+        return working.result()
+    finally:
+        await _end(working)
+        await _end(leaving)
+
+
+async def _leave(request: Request) -> None:
+    # Bounded by the work beside it, which has its own time limits.
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class KeptAlive:
+    """A byte stream with a comment in it whenever it is silent for `beat_s`.
+
+    The source runs in one task of its own, up to `AHEAD` events before its reader, and is closed
+    when the reader stops. Open it with `start`; after that either iterate or `aclose`.
+    """
+
+    def __init__(self, source: AsyncGenerator[bytes], *, beat_s: float = BEAT_S) -> None:
+        self._source = source
+        self._beat_s = beat_s
+        self._events: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
+        self._task: asyncio.Task[None] | None = None
+        self._first: bytes | None = None
+
+    async def start(self) -> None:
+        """Wait for the first event or the first beat. Raises what the source raises before it."""
+        self._task = asyncio.create_task(self._run())
+        try:
+            self._first = await self._next()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Every event; closes the source when left early."""
+        try:
+            event = self._first
+            while event is not None:
+                yield event
+                event = await self._next()
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop the source and wait until it has cleaned up."""
+        if self._task is not None:
+            await _end(self._task)
+
+    async def _run(self) -> None:
+        try:
+            async with aclosing(self._source) as events:
+                async for event in events:
+                    await self._events.put(event)
+        finally:
+            # A full queue has a reader that will come to see that the task has ended.
+            with contextlib.suppress(asyncio.QueueFull):
+                self._events.put_nowait(None)
+
+    async def _next(self) -> bytes | None:
+        """The next event, or a comment after a beat, or None at the end."""
+        if self._events.empty() and self._task is not None and self._task.done():
+            return self._ended()
+        try:
+            async with asyncio.timeout(self._beat_s):
+                event = await self._events.get()
+        except TimeoutError:
+            return KEEP_ALIVE
+        return self._ended() if event is None else event
+
+    def _ended(self) -> None:
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+
+async def _end(task: asyncio.Future[object] | asyncio.Task[None]) -> None:
+    """Cancel the task if it still runs, and wait until it has cleaned up."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
