@@ -1,10 +1,13 @@
 """The vendors' LangChain classes, each set up the same: one try, one timeout, usage reported."""
 
 import math
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
+import httpx
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
@@ -53,6 +56,12 @@ async def close_chat_model(chat_model: BaseChatModel) -> None:
             await vendor.http_async_client.aclose()
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all: each holds every root certificate, in megabytes and tens of milliseconds."""
+    return httpx.create_ssl_context()
+
+
 def _common(setup: _Setup) -> Keywords:
     """What all OpenAI-shaped classes take by the same names."""
     stated = {"temperature": setup.model.temperature, "base_url": setup.base_url}
@@ -76,8 +85,8 @@ def _build_openai(setup: _Setup) -> BaseChatModel:
         stream_usage=True,
         stream_chunk_timeout=None,
         use_responses_api=False,
-        http_client=openai.DefaultHttpxClient(),
-        http_async_client=openai.DefaultAsyncHttpxClient(),
+        http_client=openai.DefaultHttpxClient(verify=_tls()),
+        http_async_client=openai.DefaultAsyncHttpxClient(verify=_tls()),
     )
 
 
@@ -90,8 +99,8 @@ def _build_together(setup: _Setup) -> BaseChatModel:
         max_tokens=setup.model.max_output,
         stream_usage=True,
         stream_chunk_timeout=None,
-        http_client=openai.DefaultHttpxClient(),
-        http_async_client=openai.DefaultAsyncHttpxClient(),
+        http_client=openai.DefaultHttpxClient(verify=_tls()),
+        http_async_client=openai.DefaultAsyncHttpxClient(verify=_tls()),
     )
 
 
@@ -106,8 +115,8 @@ def _build_groq(setup: _Setup) -> BaseChatModel:
     return ChatGroq(
         **common,
         max_tokens=setup.model.max_output,
-        http_client=groq.DefaultHttpxClient(),
-        http_async_client=groq.DefaultAsyncHttpxClient(),
+        http_client=groq.DefaultHttpxClient(verify=_tls()),
+        http_async_client=groq.DefaultAsyncHttpxClient(verify=_tls()),
     )
 
 
@@ -119,13 +128,15 @@ def _build_gemini(setup: _Setup) -> BaseChatModel:
         common["base_url"] = setup.base_url.rstrip("/").removesuffix("/v1beta")
     # 0 would mean the SDK's own six tries
     common["max_retries"] = 1
-    return ChatGoogleGenerativeAI(**common, max_output_tokens=setup.model.max_output)
+    return ChatGoogleGenerativeAI(
+        **common, max_output_tokens=setup.model.max_output, client_args={"verify": _tls()}
+    )
 
 
 def _build_ollama(setup: _Setup) -> BaseChatModel:
     from langchain_ollama import ChatOllama  # noqa: PLC0415 # only who uses it pays for it
 
-    client: dict[str, object] = {"timeout": setup.timeout_s}
+    client: dict[str, object] = {"timeout": setup.timeout_s, "verify": _tls()}
     if setup.api_key is not _NO_KEY:
         client["headers"] = {"Authorization": f"Bearer {setup.api_key.get_secret_value()}"}
     return ChatOllama(

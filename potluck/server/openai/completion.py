@@ -125,9 +125,7 @@ class _Gathered:
         self._calls[piece.index]["function"]["arguments"] += piece.arguments
 
 
-async def chunks(
-    reply: Reply, header: Header, *, include_usage: bool
-) -> AsyncGenerator[bytes]:
+async def chunks(reply: Reply, header: Header, *, include_usage: bool) -> AsyncGenerator[bytes]:
     """The completion as server-sent events. A failure after the first event is sent as one.
 
     Nothing is sent before the reply's first delta, so that a failure before it can still become

@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
+from typing import Any
 
 from fastapi import Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 KEEP_ALIVE = b": keep-alive\n\n"
 BEAT_S = 12.0
 # How far the work may run ahead of a slow reader, in events.
 AHEAD = 256
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class ClientGoneError(Exception):
@@ -88,21 +92,55 @@ class KeptAlive:
     async def _next(self) -> bytes | None:
         """The next event, or a comment after a beat, or None at the end."""
         if self._events.empty() and self._task is not None and self._task.done():
-            return self._ended()
+            return await self._ended()
         try:
             async with asyncio.timeout(self._beat_s):
                 event = await self._events.get()
         except TimeoutError:
             return KEEP_ALIVE
-        return self._ended() if event is None else event
+        return await self._ended() if event is None else event
 
-    def _ended(self) -> None:
-        if self._task is not None and self._task.done():
+    async def _ended(self) -> None:
+        if self._task is not None:
+            # Its last act was to say so; nothing is left to wait for.
+            await asyncio.wait((self._task,))
             self._task.result()
 
 
-async def _end(task: asyncio.Future[object] | asyncio.Task[None]) -> None:
-    """Cancel the task if it still runs, and wait until it has cleaned up."""
-    if not task.done():
-        task.cancel()
-        await asyncio.wait((task,))
+class EventStream(StreamingResponse):
+    """Sends a started stream, and ends its work however the sending ends."""
+
+    def __init__(self, events: KeptAlive, headers: Mapping[str, str]) -> None:
+        super().__init__(events, headers={**HEADERS, **headers}, media_type="text/event-stream")
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end, or until the client leaves."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._events.aclose()
+
+
+# Any: the results of these tasks are of no concern here
+_ending: set[asyncio.Future[Any]] = set()
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """Cancel the task if it still runs, and wait until it has cleaned up.
+
+    It cleans up even if whoever waits here is cancelled too.
+    """
+    if task.done():
+        return
+    _ending.add(task)
+    task.add_done_callback(_forget)
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    _ending.discard(task)
+    if not task.cancelled():
+        # Looked at, so that asyncio does not report it as lost.
+        task.exception()

@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from graph.agent import graph
 from potluck.engine import Engine, use_engine
 from potluck.providers.availability import statuses
+from potluck.providers.catalog import Limits, Provider
 from potluck.providers.catalog_file import load_catalog
 from potluck.providers.chain import Chain
 from potluck.quota.limiter import RateLimiter
@@ -29,6 +30,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def unlimited(provider: Provider) -> Provider:
+    """The provider without its limits: a plan in a test asks faster than free tiers allow."""
+    models = tuple(replace(model, limits=Limits()) for model in provider.models)
+    return replace(provider, models=models, limits=Limits())
+
+
 @pytest.fixture(params=PROVIDERS)
 async def engine(request: Any, simulator: SimulatorServer, tmp_path: Path) -> Any:
     """An engine that knows one provider only."""
@@ -36,7 +43,7 @@ async def engine(request: Any, simulator: SimulatorServer, tmp_path: Path) -> An
     simulator.log.clear()
     settings = Settings(potluck_simulator=simulator.url, potluck_home=tmp_path)  # type: ignore[arg-type] # pydantic parses it
     whole = load_catalog(settings.potluck_config_dir)
-    provider = whole.providers[request.param]
+    provider = unlimited(whole.providers[request.param])
     catalog = replace(whole, providers={provider.id: provider}, routes={})
     found = tuple(await statuses(catalog, settings))
     chain = Chain(catalog, found, RateLimiter(now), clock=now)

@@ -1,0 +1,186 @@
+"""A model's answer to a request, without the agent: parameters and tools pass through."""
+
+import json
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ToolCallChunk,
+    UsageMetadata,
+)
+from langchain_core.messages.ai import add_usage
+from langchain_core.messages.tool import tool_call_chunk
+
+from potluck.providers.chain import Call, Chain
+from potluck.server.openai.deltas import Called, Delta, Finished, FinishReason, Said, Thought
+from potluck.server.openai.request import ChatRequest, NamedTool
+from potluck.server.openai.transcript import to_langchain
+
+_FINISH_REASONS: Mapping[str, FinishReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+}
+
+
+def call_of(request: ChatRequest, ref: str | None) -> Call:
+    """What the chain is to do for a request; `ref` is the only model that may answer."""
+    return Call(
+        tools=tuple(tool.model_dump(exclude_none=True) for tool in request.tools or []),
+        tool_choice=_tool_choice(request),
+        only=ref,
+        params=_params(request),
+    )
+
+
+def background_call(request: ChatRequest) -> Call:
+    """A small task on whatever model suits those, whichever was named."""
+    return Call(task_type="simple_task", params=_params(request))
+
+
+async def chain_reply(
+    request: ChatRequest, call: Call, *, chain: Chain, vision: bool = False
+) -> AsyncGenerator[Delta]:
+    """Ask the chain. Raises ChainError or ApiError. Whoever stops iterating cancels the call."""
+    pieces = _Pieces()
+    asked = to_langchain(request.messages, vision=vision)
+    async with aclosing(_messages(chain, call, asked, stream=bool(request.stream))) as messages:
+        async for message in messages:
+            for delta in pieces.take(message):
+                yield delta
+    yield pieces.finished()
+
+
+async def _messages(
+    chain: Chain, call: Call, asked: list[BaseMessage], *, stream: bool
+) -> AsyncGenerator[AIMessage]:
+    """The answer in chunks, or whole; the links bound the time."""
+    runnable = chain.runnable(call)
+    if not stream:
+        yield await runnable.ainvoke(asked)
+        return
+    # Closed at once when the reader stops: that is what ends the call.
+    async with aclosing(cast("AsyncGenerator[AIMessage]", runnable.astream(asked))) as chunks:
+        async for chunk in chunks:
+            yield chunk
+
+
+def _tool_choice(request: ChatRequest) -> str | None:
+    choice = request.tool_choice
+    if isinstance(choice, NamedTool):
+        return choice.function.name
+    return "any" if choice == "required" else choice
+
+
+def _params(request: ChatRequest) -> dict[str, object]:
+    form = request.response_format
+    params: dict[str, object | None] = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "max_tokens": request.max_completion_tokens or request.max_tokens,
+        "stop": request.stop,
+        "seed": request.seed,
+        "response_format": form.model_dump(exclude_none=True) if form else None,
+    }
+    return {key: value for key, value in params.items() if value is not None}
+
+
+class _Pieces:
+    """Takes messages or chunks apart, and keeps what the last delta tells."""
+
+    def __init__(self) -> None:
+        self._usage: UsageMetadata | None = None
+        self._reason: FinishReason = "stop"
+        self._calls = _Calls()
+
+    def take(self, message: AIMessage) -> list[Delta]:
+        """What this message adds."""
+        self._usage = add_usage(self._usage, message.usage_metadata)
+        told = message.response_metadata
+        reason = str(told.get("finish_reason") or told.get("done_reason") or "").lower()
+        self._reason = _FINISH_REASONS.get(reason, self._reason)
+        thought, text = _reasoning(message), str(message.text)
+        return [
+            *([Thought(thought)] if thought else []),
+            *([Said(text)] if text else []),
+            *self._called(message),
+        ]
+
+    def finished(self) -> Finished:
+        """The end."""
+        used = self._usage or UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
+        reason = "tool_calls" if self._calls.count and self._reason == "stop" else self._reason
+        return Finished(reason, used["input_tokens"], used["output_tokens"])
+
+    def _called(self, message: AIMessage) -> list[Delta]:
+        if isinstance(message, AIMessageChunk):
+            return [self._piece(chunk) for chunk in message.tool_call_chunks]
+        return [
+            self._piece(
+                tool_call_chunk(
+                    name=call["name"],
+                    args=json.dumps(call["args"], ensure_ascii=False),
+                    id=call["id"],
+                )
+            )
+            for call in message.tool_calls
+        ]
+
+    def _piece(self, chunk: ToolCallChunk) -> Called:
+        number, begins = self._calls.place(chunk)
+        arguments = chunk["args"] or ""
+        if not begins:
+            return Called(number, arguments)
+        made = chunk["id"] or f"call_{secrets.token_hex(12)}"
+        return Called(number, arguments, id=made, name=chunk["name"] or "")
+
+
+class _Calls:
+    """Tells which call a piece belongs to: some providers number them, some name them by ids."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, int] = {}
+        self._by_index: dict[int, int] = {}
+        self.count = 0
+
+    def place(self, chunk: ToolCallChunk) -> tuple[int, bool]:
+        """The number of the call, and whether this piece is its first."""
+        known = self._find(chunk)
+        number = self.count if known is None else known
+        if known is None:
+            self.count += 1
+        if chunk["id"]:
+            self._by_id[chunk["id"]] = number
+        if chunk["index"] is not None:
+            self._by_index[chunk["index"]] = number
+        return number, known is None
+
+    def _find(self, chunk: ToolCallChunk) -> int | None:
+        index = chunk["index"]
+        if chunk["id"]:
+            return self._by_id.get(chunk["id"])
+        if index is not None:
+            return self._by_index.get(index)
+        # A piece without any mark goes on with the last call, unless it names a new one.
+        return None if chunk["name"] or not self.count else self.count - 1
+
+
+def _reasoning(message: AIMessage) -> str:
+    """What the model thought aloud, in either of the forms that providers use."""
+    told = message.additional_kwargs.get("reasoning_content")
+    if isinstance(told, str) and told:
+        return told
+    if isinstance(message.content, str):
+        return ""
+    parts = cast("list[str | dict[str, Any]]", message.content)  # Any: the provider's own blocks
+    return "".join(
+        str(part.get("reasoning") or part.get("thinking") or "")
+        for part in parts
+        if isinstance(part, dict)
+    )

@@ -1,0 +1,92 @@
+"""Bringing a thread in line with the request: its history is the one that counts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import httpx
+from langchain_core.messages import BaseMessage, HumanMessage
+from langgraph_sdk.errors import ConflictError, NotFoundError
+
+from potluck.server.openai import request as wire
+from potluck.server.openai.caller import Chat
+from potluck.server.openai.transcript import (
+    CONTINUE,
+    to_langchain,
+    visible_in_request,
+    visible_in_thread,
+)
+from potluck.server.turn import RunError, Wire
+
+REMOVE_ALL: Wire = {"type": "remove", "id": "__remove_all__", "content": ""}
+
+
+class Threads(Protocol):
+    """What is needed of the LangGraph API's threads (`LangGraphClient.threads`)."""
+
+    async def create(
+        self, *, metadata: Any = None, thread_id: str | None = None, if_exists: Any = None
+    ) -> Any:
+        """Make a thread. Raises ConflictError when there is one."""
+
+    async def get_state(self, thread_id: str) -> Any:
+        """The state of a thread. Raises NotFoundError when there is none."""
+
+
+def turn_of(messages: Sequence[wire.Message]) -> list[wire.Message]:
+    """The conversation of a request, without its instructions."""
+    return [message for message in messages if not isinstance(message, wire.SystemMessage)]
+
+
+async def input_for(
+    threads: Threads, chat: Chat | None, messages: Sequence[wire.Message]
+) -> list[Wire]:
+    """What to send so that the run sees the request's conversation; makes the chat's thread.
+
+    That is the last message when the thread holds the rest already; else the whole, which takes
+    the place of what the thread holds. Raises RunError when the server cannot be reached.
+    """
+    sent = _as_json(_ending_with_request(to_langchain(messages, vision=False)))
+    if chat is None:
+        return sent
+    try:
+        known = await _known(threads, chat, continued=len(messages) > 1)
+    except httpx.HTTPError as error:
+        raise RunError(f"The thread could not be read: {error!r}.", status=503) from error
+    if not known:
+        return sent
+    if isinstance(messages[-1], wire.UserMessage) and (
+        visible_in_request(messages[:-1]) == visible_in_thread(known)
+    ):
+        return sent[-1:]
+    return [REMOVE_ALL, *sent]
+
+
+async def _known(threads: Threads, chat: Chat, *, continued: bool) -> list[Wire]:
+    """The messages on the chat's thread, which is made if need be: mostly in one round trip."""
+    if continued:
+        try:
+            return _messages(await threads.get_state(chat.thread_id))
+        except NotFoundError:
+            pass
+    try:
+        await threads.create(
+            thread_id=chat.thread_id, metadata=dict(chat.metadata), if_exists="raise"
+        )
+    except ConflictError:
+        return _messages(await threads.get_state(chat.thread_id))
+    return []
+
+
+def _messages(state: Mapping[str, Any]) -> list[Wire]:
+    # Any: a thread's values are whatever graphs and people have put there
+    values = state.get("values")
+    return list(values.get("messages") or []) if isinstance(values, Mapping) else []
+
+
+def _ending_with_request(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Ending with something to answer: a client may ask to go on with the last answer."""
+    return [*messages, HumanMessage(CONTINUE)] if messages[-1].type == "ai" else messages
+
+
+def _as_json(messages: Sequence[BaseMessage]) -> list[Wire]:
+    return [message.model_dump(mode="json", exclude_none=True) for message in messages]
