@@ -119,6 +119,10 @@ class ProviderError(PotluckError):
         """The fault's kind."""
         return self.fault.kind
 
+    def copy(self) -> "ProviderError":
+        """The same error without its traceback, which holds every frame it came through."""
+        return ProviderError(self.provider, self.model, self.fault)
+
 
 class ChainError(PotluckError):
     """Every model that could have answered this call failed."""

@@ -10,6 +10,7 @@ from langchain_core.outputs import ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel
 
 from potluck.errors import PotluckError
 
@@ -37,6 +38,17 @@ class AsyncChatModel(BaseChatModel):
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,  # Any: a JSON schema
+        *,
+        include_raw: bool = False,
+        **kwargs: Any,  # Any: BaseChatModel's own signature
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:  # Any: what the schema says
+        """Answers of the form of `schema`, asked for as the call of a tool."""
+        # RunnableWithFallbacks reads these annotations, and the base class's cannot be resolved
+        return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
 
     def _generate(self, *_args: Any, **_kwargs: Any) -> ChatResult:  # Any: nothing is read
         raise PotluckError("Models are called asynchronously here.", fix="Use ainvoke or astream.")

@@ -70,6 +70,15 @@ class _CallWatch:
     outages: Outages
     backend: Backend
 
+    def check(self) -> None:
+        model = self.backend.model
+        outage = self.outages.find(model.provider, model.id, account=self.backend.account)
+        if outage is None:
+            return
+        met_here = any(attempt.fault is outage.error.fault for attempt in self.attempts)
+        if outage.certain or met_here:
+            raise outage.error.copy()
+
     def answered(self) -> None:
         model = self.backend.model
         self.outages.forget(model.provider, model.id, account=self.backend.account)
@@ -188,7 +197,8 @@ class Chain:
         self, link: Link, call: Call, attempts: list[ProviderError], options: dict[str, object]
     ) -> Runnable[LanguageModelInput, AIMessage]:
         watch = _CallWatch(call, attempts, self._outages, link.backend)
-        return link.model_copy(update={"watch": watch}).bind(**options)
+        watched = link.model_copy(update={"watch": watch})
+        return watched.bind(**options) if options else watched
 
     def _last(
         self, call: Call, attempts: list[ProviderError], options: dict[str, object]
@@ -196,7 +206,8 @@ class Chain:
         seen = partial(tuple, attempts)
         if call.only is not None and not _is_offline(call.only):
             return build_refusal(seen)
-        return LastResort(attempts=seen).bind(**options)
+        last = LastResort(attempts=seen)
+        return last.bind(**options) if options else last
 
 
 def _backends(status: ProviderStatus, timeout_s: float) -> Iterable[Backend]:

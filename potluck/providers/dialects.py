@@ -37,7 +37,11 @@ def to_vendor(
     bound = _bind(inner, api, tools, choice) if tools else {}
     if api == "ollama":
         return _with_ollama_params(inner, rest), {**_only(rest, "response_format"), **bound}
-    return inner, {**_params(api, base_url, rest), **bound}
+    given = _params(api, base_url, rest)
+    if "extra_body" in given:
+        # A call's replaces the model's own, where the model's output limit may be
+        given["extra_body"] = {**(getattr(inner, "extra_body", None) or {}), **given["extra_body"]}
+    return inner, {**given, **bound}
 
 
 def _plain_choice(choice: object) -> object:
@@ -78,16 +82,24 @@ def _params(api: Api, base_url: str | None, params: Keywords) -> Keywords:
         return _gemini_params(params)
     if api == "offline":
         return {}
-    if api == "openai":
-        return _openai_params(base_url, params)
+    if api in ("openai", "together"):
+        return _openai_params(api, base_url, params)
     return params
 
 
-def _openai_params(base_url: str | None, params: Keywords) -> Keywords:
-    limit = params.pop("max_tokens", None)
-    if limit is None:
-        return params
-    return {**params, **output_limit(base_url, limit)}
+def _openai_params(api: Api, base_url: str | None, params: Keywords) -> Keywords:
+    """Parameters for OpenAI's SDK; `extra_body` goes to the wire as it is.
+
+    Given by its own name, `response_format` would make the SDK parse the answer, and raise when
+    it was cut short.
+    """
+    extra = _only(params, "response_format")
+    known = {name: value for name, value in params.items() if name not in extra}
+    if api == "openai" and "max_tokens" in known:
+        limit = output_limit(base_url, known.pop("max_tokens"))
+        extra |= limit.pop("extra_body", {})
+        known |= limit
+    return {**known, "extra_body": extra} if extra else known
 
 
 def output_limit(base_url: str | None, max_tokens: object) -> Keywords:

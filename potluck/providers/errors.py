@@ -218,7 +218,10 @@ _BY_STATUS = {
     498: ErrorKind.OVERLOAD,
     504: ErrorKind.TIMEOUT,
 }
-_CANNOT = re.compile(r"(?i)not support|unsupported|does not allow|not implemented")
+_CANNOT = re.compile(
+    r"(?i)not support|unsupported|not (?:allow|permit|implement)|does not allow"
+    r"|extra inputs|extra_forbidden|unrecognized|unknown (?:name|field|param|argument)"
+)
 
 
 def _status(failure: Failure) -> ErrorKind | None:

@@ -23,7 +23,10 @@ from potluck.quota.limiter import Limiter, Reservation
 
 
 class Watch(Protocol):
-    """Is told how a link's calls end."""
+    """Is asked before a link's call, and told how it ended."""
+
+    def check(self) -> None:
+        """Raise ProviderError when the call would only fail as another has just failed."""
 
     def answered(self) -> None:
         """The call gave an answer."""
@@ -200,6 +203,8 @@ class Link(AsyncChatModel):
 
     async def _reserve(self, estimate: int) -> Reservation:
         model = self.backend.model
+        if self.watch is not None:
+            self.watch.check()
         try:
             if model.context is not None and estimate > model.context:
                 message = f"about {estimate} tokens are more than its context of {model.context}"

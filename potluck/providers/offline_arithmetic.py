@@ -103,6 +103,8 @@ _WORDING: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
             rf"\b(?:the )?remainder (?:of|when)\s+({_N})\s+(?:is )?divided by\s+({_N})",
             r"\1 mod \2",
         ),
+        (rf"\bsquare\s+({_N})", r"\1^2"),
+        (rf"\bcube\s+({_N})", r"\1^3"),
         (r"\b(?:a |one )?half of\b", "(1/2) *"),
         (r"\b(?:a |one )?third of\b", "(1/3) *"),
         (r"\b(?:a |one )?quarter of\b", "(1/4) *"),
@@ -134,7 +136,7 @@ def to_expressions(clause: str, *, has_result: bool) -> list[str]:
 
     `has_result` tells whether there is one to refer to. Empty if no arithmetic is meant.
     """
-    if len(clause) > MAX_CHARS or not (re.search(r"\d", clause) or _has_words(clause)):
+    if len(clause) > MAX_CHARS or not (_has_numbers(clause) or has_result):
         return []
     text = unicodedata.normalize("NFKC", _keep_superscripts(clause)).strip()
     if plain := _whole(_bare(text.lower()) if text else "", has_result=has_result):
@@ -148,8 +150,9 @@ def to_expressions(clause: str, *, has_result: bool) -> list[str]:
     return _inside(worded)
 
 
-def _has_words(clause: str) -> bool:
-    return to_digits(clause.lower()) != clause.lower() or " pi" in f" {clause.lower()}"
+def _has_numbers(clause: str) -> bool:
+    lower = clause.lower()
+    return bool(re.search(r"\d|\bpi\b|\be\b", lower)) or to_digits(lower) != lower
 
 
 def _keep_superscripts(text: str) -> str:

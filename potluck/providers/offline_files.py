@@ -26,14 +26,14 @@ _READ = re.compile(
 _COPY = re.compile(r"\b(?:copy|duplicate)\b", _I)
 _CANNOT = re.compile(r"\b(?:delete|remove|erase|rename|move|rm|unlink|run|execute)\b|削除|消し", _I)
 _LIST = re.compile(
-    r"\b(?:list|show|what|which|see|display|give|tell|view|how many|any|count|check)\b[^.]*"
+    r"\b(?:list|show|what|which|see|display|give|tell|view|how many|any|count|check)\b[^.]{0,200}"
     r"\b(?:files?|folders?|director(?:y|ies)|documents?|workspace)\b"
     r"|^\W*(?:ls|dir|list files|files|list)\W*$"
     r"|(?:ファイル|フォルダ|ワークスペース)[^。]*(?:一覧|リスト|見せ|教え|表示|何|あり|ある|中身)",
     _I,
 )
 _SEARCH = re.compile(
-    r"\b(?:search|grep|look(?:ing)? for|locate|find)\b|\bwhich (?:of my |of the )?files?\b[^.]*"
+    r"\b(?:search|grep|look(?:ing)? for|locate|find)\b|\bwhich (?:of my |of the )?files?\b[^.]{0,200}"
     r"\b(?:contains?|mentions?|has|have|with)\b|検索|探し",
     _I,
 )
@@ -89,7 +89,8 @@ _VERB = (
 _BEFORE_PATH = re.compile(
     rf"\b{_VERB}\b\s*:?\s*(?P<text>.*?)[\s,]*"
     r"(?:\b(?:in|to|into|inside|as|on|onto|at the end of|under|of)\b\s*)"
-    r"(?:(?:a|an|the|my|this|end of|new|empty|text|plain)\s+)*(?:file\s*)?(?:(?:named|called)\s*)?:?\s*$",
+    r"(?:(?:a|an|the|my|this|end of|new|empty|text|plain)\s+)*"
+    r"(?:file\s*)?(?:(?:named|called)\s*)?:?\s*$",
     _I,
 )
 _LABEL = re.compile(
@@ -99,7 +100,8 @@ _LABEL = re.compile(
 )
 _NOTHING = re.compile(r"(?:(?:a|an|the|new|empty|text|plain|blank|simple)\s*)*(?:file)?", _I)
 _RESULT = re.compile(
-    r"(?:it|that|this|them|(?:(?:the|this|that|its) )?(?:results?|answers?|outputs?|totals?|values?|sum|list"
+    r"(?:it|that|this|them|(?:(?:the|this|that|its) )?(?:results?|answers?|outputs?|totals?|values?|sum"
+    r"|list"
     r"|listing|date|time|numbers?|contents?)(?: of (?:it|that|this))?)",
     _I,
 )
@@ -245,7 +247,7 @@ class FileReader:
             rf"\b(?:read|show|open|print|display|cat|view|load)\b(?: me)?(?: back)? {_PRONOUN}\b"
             r"|\b(?:in|inside) (?:it|that file|the file)\b|\b(?:it|the file) (?:say|contain)"
             r"|\bcontents? of (?:it|that|the file)\b|\bits contents?\b|^\W*read\W*$"
-            r"|(?:それ|その\w*|同じ\w*|ファイル|内容|中身)?を?(?:読んで|読み|表示|見せて)"
+            r"|(?:^\W*|それ|その\w*|同じ\w*|内容|中身)を?(?:読んで|読み|表示|見せて)"
         )
         return self.background.file if re.search(pattern, clause, re.IGNORECASE) else None
 
@@ -263,7 +265,7 @@ class FileReader:
 
 
 def _written_to(clause: str, paths: list[Named]) -> Named | None:
-    """The path that is written to: the one after `to` or `in`, else the first that is no quotation."""
+    """The path that is written to: the one after `to` or `in`, else the first unquoted."""
     for named in reversed(paths):
         if re.search(
             r"\b(?:to|in|into|as|file|called|named)\s*$", clause[: named.start], re.IGNORECASE

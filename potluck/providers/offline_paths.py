@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from potluck.providers.offline_quotes import QUOTE, Quoted
 
-_FILE = r"(?:~?[\w.\-+@%]*[/\\])*[\w\-+@%][\w\-+@%.]*\.[A-Za-z][A-Za-z0-9]{0,9}(?![A-Za-z0-9])"
+# Bounded, so that long runs of letters cost no more than their length.
+_FILE = r"(?:~?[\w.\-+@%]{0,64}[/\\]){0,16}[\w\-+@%][\w\-+@%.]{0,128}\.[A-Za-z][A-Za-z0-9]{0,9}(?![A-Za-z0-9])"
 _DOTFILE = r"(?<![\w.])\.[A-Za-z][\w\-]*(?:\.\w+)?(?! files)"
-_ABSOLUTE = r"(?<!\w)(?:~|\.{1,2})?/[\w.\-/]+"
+_ABSOLUTE = r"(?<![\w/])(?:~|\.{1,2})?/[\w.\-/]{1,256}"
 _WELL_KNOWN = r"\b(?:README|Makefile|Dockerfile|LICENSE|CHANGELOG)\b"
 _CALLED = (
     r"\b(?:file|file (?:named|called)|(?:file )?(?:named|called))\s*:?\s*(?<=[\s:])"
@@ -15,7 +16,7 @@ _CALLED = (
 )
 _FOLDER = (
     rf"\b(?:folder|directory)\s+(?:named\s+|called\s+)?(?P<folder>{QUOTE}|[\w\-./]+)"
-    r"|(?P<slashed>[\w\-.]+(?:/[\w\-.]+)*/)(?=[\s?!,]|\.?$)"
+    r"|(?<![\w\-./])(?P<slashed>[\w\-.]{1,64}(?:/[\w\-.]{1,64}){0,16}/)(?=[\s?!,]|\.?$)"
     r"|\b(?:in|of|under|inside)\s+(?:the |my )?(?!the\b|my\b|this\b|a\b)"
     rf"(?P<before>{QUOTE}|[\w\-./]+)\s+(?:folder|directory)\b"
 )

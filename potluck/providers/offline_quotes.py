@@ -10,13 +10,16 @@ _MOST = 256
 QUOTE = f"[{chr(_FIRST)}-{chr(_FIRST + _MOST - 1)}]"
 
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
+# Long runs of blanks mean nothing, and cost patterns dear.
+_BLANKS = re.compile(r"[^\S\n]{16,}")
+_BLANK_LINES = re.compile(r"(?:[^\S\n]*\n){8,}")
 _QUOTATION = re.compile(
     r"```[^\n`]*\n(?P<fence>.*?)\n?```"
     r'|"(?P<double>(?:[^"\\]|\\.)*)"'
-    r"|“(?P<curly>[^”]*)”|„(?P<low>[^“”]*)[“”]|«(?P<french>[^»]*)»"
-    r"|「(?P<corner>[^」]*)」|『(?P<white>[^』]*)』"
+    r"|“(?P<curly>[^”]{0,2000})”|„(?P<low>[^“”]{0,2000})[“”]|«(?P<french>[^»]{0,2000})»"
+    r"|「(?P<corner>[^」]{0,2000})」|『(?P<white>[^』]{0,2000})』"
     r"|`(?P<code>[^`\n]+)`"
-    r"|(?<!\w)['\N{LEFT SINGLE QUOTATION MARK}](?P<single>[^\n]+?)"
+    r"|(?<!\w)['\N{LEFT SINGLE QUOTATION MARK}](?P<single>[^\n]{1,500}?)"
     r"['\N{RIGHT SINGLE QUOTATION MARK}](?!\w)",
     re.DOTALL,
 )
@@ -44,6 +47,7 @@ class Quoted:
             return chr(_FIRST + len(quotations) - 1)
 
         text = _QUOTATION.sub(take, _PRIVATE.sub("", request))
+        text = _BLANK_LINES.sub("\n\n", _BLANKS.sub(" ", text))
         return cls(text=text, quotations=tuple(quotations))
 
     def at(self, letter: str) -> str:

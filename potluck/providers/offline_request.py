@@ -9,8 +9,9 @@ from potluck.providers.offline_intent import Background, Gap, Intent
 from potluck.providers.offline_quotes import RESULT, Quoted
 from potluck.providers.offline_time import to_clock_calls
 
-MAX_INTENTS = 12
-MAX_CHARS = 50_000
+MAX_PARTS = 12
+MAX_REQUEST_CHARS = 100_000
+MAX_UNQUOTED_CHARS = 20_000
 
 Part = Intent | Gap
 
@@ -20,22 +21,23 @@ _VERB = (
     r"|multiply|divide|subtract|what|which|how|then|also|please|count|convert|check)"
 )
 _THEN = (
-    r"\s*[,;.]?\s*(?:\band\s+)?\b(?:then|after that|afterwards?|finally|next|after which)\b"
-    r"[,:]?\s+(?=\S)"
-    rf"|(?:^|\s*\n)\s*(?:\d+[.)]|[-*])\s+(?={_VERB}\b)"
+    r"(?<!\s)\s*(?:[,;.]\s*)?(?:\band\s+)?\b(?:then|after that|afterwards?|finally|next|after which)"
+    r"\b[,:]?\s+(?=\S)"
+    rf"|(?:^|(?<!\s)\s*\n)\s*(?:\d+[.)]|[-*])\s+(?={_VERB}\b)"
     r"|(?<=て)から[、,]?"
-    r"|\s*[、。,]?(?:そして|それから|その後|そのあと|次に)[、,]?"
+    r"|(?<!\s)\s*[、。,]?(?:そして|それから|その後|そのあと|次に)[、,]?"
 )
 _PERHAPS = (
-    r"(?<=[!?;。？！])\s*|\.\s+(?=\S)|\s*\n+\s*|;\s*"  # noqa: RUF001 - typed so
-    rf"|\s*,\s*(?:and\s+)?(?={_VERB}\b)|\s+and\s+(?={_VERB}\b)|(?<=て)、|(?<=て) "
+    r"(?<=[!?;。？！])\s*|\.\s+(?=\S)|(?<!\s)\s*\n\s*|;\s*"  # noqa: RUF001 - typed so
+    rf"|(?<!\s)\s*,\s*(?:and\s+)?(?={_VERB}\b)|(?<!\s)\s+and\s+(?={_VERB}\b)|(?<=て)、|(?<=て) "
 )
 _SPLIT = re.compile(f"({_THEN})|({_PERHAPS})", re.IGNORECASE)
 _SEPARATOR = re.compile(r"^[\s,;.!?、。]*(?:and\s+)?(?:(?:also|please)\s+)?", re.IGNORECASE)
 _PLACE_FIRST = re.compile(r"\W*(?:in|into|to)\s+(?:the file\s+)?\S+", re.IGNORECASE)
 _SMALL_TALK = re.compile(
     r"(?:\W|\b(?:hi|hello|hey|there|good (?:morning|evening|afternoon|day)|thanks?|thank you|please"
-    r"|ok|okay|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう(?:ございます)?"
+    r"|ok|okay|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう"
+    r"|ございます"
     r"|お願い(?:します)?|ください)*",
     re.IGNORECASE,
 )
@@ -60,9 +62,13 @@ class Request:
 
 def understand(text: str, background: Background) -> Request:
     """Understand a request; what is not understood becomes a gap, never an error."""
-    quoted = Quoted.read(text[:MAX_CHARS])
+    quoted = Quoted.read(text[:MAX_REQUEST_CHARS])
+    if len(text) > MAX_REQUEST_CHARS or len(quoted.text) > MAX_UNQUOTED_CHARS:
+        return Request(parts=(Gap("too_long", f"{MAX_UNQUOTED_CHARS:,}"),))
     reader = _Reader(quoted, background)
     for clause, is_surely_new in _clauses(quoted.text):
+        if not reader.has_room:
+            break
         reader.take(clause, is_surely_new=is_surely_new)
     return Request(parts=tuple(reader.parts()))
 
@@ -71,6 +77,7 @@ def understand(text: str, background: Background) -> Request:
 class _Clause:
     text: str
     parts: tuple[Part, ...]
+    background: Background
 
 
 class _Reader:
@@ -80,40 +87,63 @@ class _Reader:
         self._quoted = quoted
         self._background = background
         self._clauses: list[_Clause] = []
+        self._count = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more can be taken."""
+        return self._count <= MAX_PARTS
 
     def take(self, clause: str, *, is_surely_new: bool) -> None:
         """Understand one clause, given those before."""
-        parts = self._parts_of(_order(clause), self._clauses)
+        parts = self._parts_of(_order(clause), self._background)
         if not parts and not is_surely_new and self._continues(clause):
             return
         if not parts and not _SMALL_TALK.fullmatch(clause):
             parts = [Gap("needs_llm", self._quoted.fill(_order(clause)))]
-        self._clauses.append(_Clause(clause, tuple(parts)))
+        self._add(_Clause(clause, tuple(parts), self._background))
 
     def parts(self) -> list[Part]:
         """All that was understood, bounded."""
         parts = [part for clause in self._clauses for part in clause.parts]
         intents = [part for part in parts if isinstance(part, Intent)]
-        if len(intents) <= MAX_INTENTS:
+        if len(parts) <= MAX_PARTS:
             return parts
-        allowed = {id(intent) for intent in intents[:MAX_INTENTS]}
-        kept: list[Part] = [p for p in parts if isinstance(p, Gap) or id(p) in allowed]
-        return [*kept, Gap("too_many", str(MAX_INTENTS))]
+        gaps = [part for part in parts if isinstance(part, Gap)]
+        kept = [*intents[:MAX_PARTS], *gaps[: max(0, MAX_PARTS - len(intents))]]
+        return [*kept, Gap("too_many", str(MAX_PARTS))]
+
+    def _add(self, clause: _Clause) -> None:
+        self._clauses.append(clause)
+        self._count += len(clause.parts)
+        for part in clause.parts:
+            if isinstance(part, Intent):
+                file = part.path or self._background.file
+                self._background = replace(self._background, file=file, has_result=True)
 
     def _continues(self, clause: str) -> bool:
         """Add the clause to the text that the clause before writes, if that was unquoted."""
         last = self._clauses[-1] if self._clauses else None
-        if last is None or clause.strip().endswith("?") or not _holds_open_text(last):
+        if last is None or not last.parts or clause.strip().endswith("?"):
             return False
         longer = last.text + clause
-        parts = self._parts_of(_order(longer), self._clauses[:-1])
-        if not parts or isinstance(parts[-1], Gap):
-            return False
-        self._clauses[-1] = _Clause(longer, tuple(parts))
+        part = last.parts[-1]
+        if isinstance(part, Gap):
+            parts = self._parts_of(_order(longer), last.background) if part.why == "no_text" else []
+            if not parts or isinstance(parts[-1], Gap):
+                return False
+        else:
+            text = str(part.args["text"]).strip() if part.tool == "write_file" else ""
+            if not text or text == RESULT or not last.text.rstrip().endswith(text):
+                return False
+            text = longer[last.text.rindex(text) :].strip()
+            parts = [*last.parts[:-1], replace(part, args={**part.args, "text": text})]
+        self._clauses.pop()
+        self._count -= len(last.parts)
+        self._add(_Clause(longer, tuple(parts), last.background))
         return True
 
-    def _parts_of(self, clause: str, before: list[_Clause]) -> list[Part]:
-        background = self._background_after(before)
+    def _parts_of(self, clause: str, background: Background) -> list[Part]:
         files = FileReader(self._quoted, background, lambda text: self._facts(text, background))
         surely = self._facts(clause, background) if _begins_with_a_question(clause) else []
         return surely or files.read(clause) or self._facts(clause, background)
@@ -126,13 +156,6 @@ class _Reader:
             return [Intent("current_time", args) for args in calls]
         expressions = to_expressions(plain, has_result=background.has_result)
         return [Intent("calculator", {"expression": e}) for e in expressions]
-
-    def _background_after(self, before: list[_Clause]) -> Background:
-        background = self._background
-        for part in (part for clause in before for part in clause.parts):
-            if isinstance(part, Intent):
-                background = replace(background, file=part.path or background.file, has_result=True)
-        return background
 
 
 def _order(clause: str) -> str:
@@ -149,16 +172,6 @@ def _begins_with_a_question(clause: str) -> bool:
             re.IGNORECASE,
         )
     )
-
-
-def _holds_open_text(clause: _Clause) -> bool:
-    last = clause.parts[-1] if clause.parts else None
-    if isinstance(last, Gap):
-        return last.why == "no_text"
-    if last is None or last.tool != "write_file":
-        return False
-    text = str(last.args["text"]).strip()
-    return bool(text) and text != RESULT and text in clause.text
 
 
 def _clauses(text: str) -> list[tuple[str, bool]]:

@@ -19,7 +19,7 @@ _OTHER = re.compile(
     r"\b(?:time|date|day|year|month)s? (?:does|do|did|should|can|could|would|to|for|limit|zone)\b"
     r"|\b(?:first|last|next|best|same|long|every|each|some|any|this|that|many|release|due|birth"
     r"|independence|national) (?:time|date|day|year|month)\b|\btimes\b|\btime complexity\b"
-    r"|\bwhat (?:year|day|date|time|month) was\b(?! (?:it )?(?:yesterday|\d|the day before))"
+    r"|\bwhat (?:year|day|date|time|month) was\b(?!.*\b(?:yesterday|ago)\b)"
     r"|\bdays? (?:are|is) (?:there |in )"
 )
 _JAPANESE = re.compile(r"何時|何曜日|何日|何年|何月|日付|時刻|今日は?$|今の時間|現在の時間|曜日")

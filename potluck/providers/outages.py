@@ -58,7 +58,7 @@ class Outages:
             return
         until = fault.until or self._clock() + (default or timedelta())
         certain = fault.until is not None or fault.kind not in _TRANSIENT
-        self._standing[_place(error, fault, account)] = Outage(error, until, certain)
+        self._standing[_place(error, fault, account)] = Outage(error.copy(), until, certain)
 
     def forget(self, provider: str, model: str, *, account: int) -> None:
         """A call succeeded: what was held against this model, key and provider is over."""

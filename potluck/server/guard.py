@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 STUDIO_ORIGIN = "https://smith.langchain.com"
-OPEN_PATHS = frozenset({"/ok", "/health", "/live", "/ready", "/info"})
+OPEN_PATHS = frozenset({"/health", "/live", "/ready"})
 
 
 def is_loopback(host: str) -> bool:

@@ -27,12 +27,7 @@ class Agent(RunnableGenerator[list[BaseMessage], AddableDict]):
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """The fields that a caller may set in `configurable`."""
         return [
-            ConfigurableFieldSpec(
-                id=name,
-                annotation=field.annotation,
-                description=field.description,
-                default=None,
-            )
+            ConfigurableFieldSpec(id=name, annotation=field.annotation, default=field.default)
             for name, field in AgentConfig.model_fields.items()
         ]
 
@@ -56,7 +51,7 @@ async def _turn(
     turn = Turn(
         messages=[message.model_dump(mode="json", exclude_none=True) for message in messages],
         thread_id=thread_id_of(given.thread_id) if given.thread_id else None,
-        context=given.model_dump(exclude={"thread_id"}, exclude_none=True),
+        context=given.context,
     )
     async with _threads.turn(turn.thread_id), Progress.of(config, messages) as progress:
         async for chunk in _chunks(turn, progress, config):
@@ -74,10 +69,11 @@ async def _chunks(
             if isinstance(part, Values):
                 state = dict(part.state)
             if text := answer.take(part):
-                yield AddableDict(answer=text)
+                yield AddableDict(content=text)
     if text := answer.rest():
-        yield AddableDict(answer=text)
+        yield AddableDict(content=text)
     yield AddableDict(
+        content="",
         messages=MESSAGES.validate_python(state.get("messages") or []),
         usage=UsageView.model_validate(state.get("usage") or {}).model_dump(),
     )

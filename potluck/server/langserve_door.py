@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import aclosing
+from itertools import chain
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
@@ -15,15 +17,19 @@ from sse_starlette import EventSourceResponse
 
 from potluck.errors import PotluckError
 from potluck.server.langserve_agent import Agent
+from potluck.server.langserve_wire import AgentConfig
 from potluck.server.thread_queue import ThreadBusyError
 from potluck.server.turn import RunError
 
 PATH = "/agent"
+MAX_DEPTH = 100
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def mount(app: FastAPI) -> None:
     """Add invoke, batch, stream, stream_log, stream_events, schemas and playground."""
+    # LangServe's playground needs it; that LangChain would have it otherwise is no news to users.
+    warnings.filterwarnings("ignore", message="astream_log is deprecated")
     router = APIRouter(route_class=AgentRoute)
     add_routes(
         router,
@@ -43,9 +49,9 @@ class AgentRoute(APIRoute):
         answer = super().get_route_handler()
 
         async def explain(request: Request) -> Response:
-            if request.method == "POST":
-                _check(await _json_of(request), request.url.path)
             try:
+                if request.method == "POST":
+                    _check(await _json_of(request), request.url.path)
                 response = await answer(request)
             except ValidationError as error:
                 raise RequestValidationError(error.errors(include_context=False)) from error
@@ -76,19 +82,31 @@ def _check(body: object, path: str) -> None:
     config = body.get("config", {})
     if not isinstance(config, dict) and not (is_batch and isinstance(config, list)):
         raise HTTPException(422, '`config` must be an object: {"configurable": {...}}.')
-    if _holds_unstorable_text(body):
-        raise HTTPException(422, "A text holds NUL or half a surrogate pair: no valid text.")
+    for one in config if isinstance(config, list) else [config]:
+        _check_config(one)
+    _check_text(body, MAX_DEPTH)
 
 
-def _holds_unstorable_text(value: object) -> bool:
+def _check_config(config: object) -> None:
+    """LangServe drops bounds on the way to its own model; shapes it checks itself."""
+    configurable = config.get("configurable", {}) if isinstance(config, dict) else {}
+    if isinstance(configurable, dict):
+        AgentConfig.model_validate(configurable)
+
+
+def _check_text(value: object, depth: int) -> None:
     """PostgreSQL and UTF-8 know neither NUL nor lone surrogates; JSON can carry both."""
-    if isinstance(value, str):
-        return UNSTORABLE.search(value) is not None
+    if depth == 0:
+        raise HTTPException(422, f"The body is nested deeper than {MAX_DEPTH} levels.")
+    if isinstance(value, str) and UNSTORABLE.search(value):
+        raise HTTPException(422, "A text holds NUL or half a surrogate pair: no valid text.")
+    inner: Iterable[object] = ()
     if isinstance(value, dict):
-        return any(_holds_unstorable_text(item) for pair in value.items() for item in pair)
-    if isinstance(value, list):
-        return any(map(_holds_unstorable_text, value))
-    return False
+        inner = chain(value, value.values())
+    elif isinstance(value, list):
+        inner = value
+    for item in inner:
+        _check_text(item, depth - 1)
 
 
 def _status(error: PotluckError) -> int:

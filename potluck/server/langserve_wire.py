@@ -27,6 +27,8 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from nodes.budget import DEFAULT_MAX_CALLS, HIGHEST_MAX_CALLS
+
 FORMS = (
     'a text; {"messages": [...]}; or a list of messages, each {"role": "user", "content": "..."}, '
     '["user", "..."] or a LangChain message'
@@ -66,8 +68,8 @@ class AgentInput(RootModel[list[AnyMessage]]):
         messages: JsonSchemaValue = {"type": "array", "title": "Messages", "items": message}
         return {
             "title": "Input",
+            # The playground draws the last one.
             "anyOf": [
-                {"type": "string", "title": "Text"},
                 {
                     "type": "object",
                     "title": "Conversation",
@@ -75,6 +77,7 @@ class AgentInput(RootModel[list[AnyMessage]]):
                     "required": ["messages"],
                 },
                 messages,
+                {"type": "string", "title": "Text"},
             ],
         }
 
@@ -89,30 +92,41 @@ class UsageView(BaseModel):
 
 
 class AgentOutput(BaseModel):
-    """The answer, and the conversation with it."""
+    """The answer's text, and the conversation with it.
+
+    `content` is the name under which the playground looks for text that streams.
+    """
 
     model_config = ConfigDict(title="Output")
 
-    answer: str = ""
+    content: str = ""
     messages: list[AnyMessage] = Field(default_factory=list)
     usage: UsageView = Field(default_factory=UsageView)
 
 
 class AgentConfig(BaseModel):
-    """What a caller may set under `config.configurable`."""
+    """What a caller may set under `config.configurable`; blank is as good as not set.
+
+    Nothing may be null: the playground's form cannot draw such a field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    thread_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    model: str | None = None
-    instructions: str | None = None
-    privacy: Literal["private", "any"] | None = None
-    max_calls: Annotated[int, Field(ge=1)] | None = None
+    thread_id: Annotated[str, Field(max_length=255)] = ""
+    model: str = ""
+    instructions: str = ""
+    privacy: Literal["any", "private"] = "any"
+    max_calls: Annotated[int, Field(ge=1, le=HIGHEST_MAX_CALLS)] = DEFAULT_MAX_CALLS
 
     @classmethod
     def of(cls, configurable: Mapping[str, object]) -> Self:
-        """Read LangChain's `configurable`; raises pydantic's ValidationError."""
+        """Read LangChain's `configurable`; raises ValidationError."""
         return cls.model_validate(configurable)
+
+    @property
+    def context(self) -> dict[str, object]:
+        """The run's context: what was set, and not to the default."""
+        return self.model_dump(exclude={"thread_id"}, exclude_defaults=True)
 
 
 def messages_from(value: object) -> list[BaseMessage]:

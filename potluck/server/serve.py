@@ -5,9 +5,11 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import filelock
 import redis
@@ -35,6 +37,8 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
 
     Raises StartError, ConfigError or DatabaseError, each with the fix, when it cannot start.
     """
+    # uvicorn raises the signal again when it has shut down; the rest must end in order, too.
+    signal.signal(signal.SIGTERM, _end)
     load_catalog(settings.potluck_config_dir)
     _refuse_open_door(host, settings)
     prepare_home(settings.potluck_home)
@@ -51,6 +55,10 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
             internal_key=address.internal_key,
         )
         _run(app, listener, settings, Welcome(settings, address, create_env_file()))
+
+
+def _end(*_: object) -> NoReturn:
+    raise SystemExit(0)
 
 
 def server_file(home: Path) -> Path:
@@ -178,7 +186,8 @@ def _run(app: ASGIApp, listener: socket.socket, settings: Settings, welcome: Wel
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     server = _Server(config, welcome)
-    asyncio.run(server.serve(sockets=[listener]), loop_factory=config.get_loop_factory())
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(server.serve(sockets=[listener]), loop_factory=config.get_loop_factory())
     if not server.started:
         raise StartError(
             "The server did not start.", fix="Read the errors above; `potluck check` helps."

@@ -1,17 +1,19 @@
 """One turn of the agent through the LangGraph API: what happens, and the answer as it comes."""
 
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.schema import StreamMode, StreamPart
+from langgraph_sdk.schema import RunCreateMetadata, StreamMode, StreamPart
 
 from potluck.errors import PotluckError
 from potluck.events import AUDIENCE_KEY, Event
+from potluck.server.abandoned import settle
+from potluck.server.relay import relay
 
 GRAPH_ID = "agent"
 # A thread called by a name that is no UUID gets one, the same for the same name.
@@ -37,6 +39,8 @@ class Turn:
     messages: Sequence[Wire]
     thread_id: str | None = None
     context: Wire = field(default_factory=dict)
+    thread_exists: bool = False
+    """The thread is known to be there, and need not be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +104,15 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
 
     Raises RunError when the server refuses the run, cannot be reached, or the run fails.
     """
+    created: list[RunCreateMetadata] = []
+    ended = False
     try:
-        if turn.thread_id is not None:
+        if turn.thread_id is not None and not turn.thread_exists:
             await client.threads.create(thread_id=turn.thread_id, if_exists="do_nothing")
         # Closed at once when the caller stops, for that is what cancels the run.
-        async with aclosing(_start(client, turn)) as stream:
+        async with aclosing(relay(_start(client, turn, created.append))) as stream:
             async for sse in stream:
+                ended = ended or sse.event in {"end", "error"}
                 part = _part(sse.event, sse.data)
                 if part is not None:
                     yield part
@@ -114,9 +121,14 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
         raise RunError(str(error), status=refused if refused < 500 else 502) from error
     except httpx.HTTPError as error:
         raise RunError(f"The server was not reached: {error!r}.", status=503) from error
+    finally:
+        if created and not ended:
+            await settle(client, created[0], keep_thread=turn.thread_id is not None)
 
 
-def _start(client: LangGraphClient, turn: Turn) -> AsyncGenerator[StreamPart]:
+def _start(
+    client: LangGraphClient, turn: Turn, on_created: Callable[[RunCreateMetadata], None]
+) -> AsyncGenerator[StreamPart]:
     asked = {"messages": list(turn.messages)}
     if turn.thread_id is None:
         stream = client.runs.stream(
@@ -126,6 +138,7 @@ def _start(client: LangGraphClient, turn: Turn) -> AsyncGenerator[StreamPart]:
             context=dict(turn.context),
             stream_mode=STREAM_MODES,
             on_disconnect="cancel",
+            on_run_created=on_created,
             on_completion="delete",
         )
     else:
@@ -136,6 +149,7 @@ def _start(client: LangGraphClient, turn: Turn) -> AsyncGenerator[StreamPart]:
             context=dict(turn.context),
             stream_mode=STREAM_MODES,
             on_disconnect="cancel",
+            on_run_created=on_created,
         )
     return cast("AsyncGenerator[StreamPart]", stream)
 

@@ -1,13 +1,13 @@
 """The Gemini wire: generateContent, its stream of server-sent events, and the list of models."""
 
 import base64
-import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from potluck.simulator.dialect import Incoming, Outgoing, Refusal, Target, WireError
 from potluck.simulator.gemini_request import parse_generate
+from potluck.simulator.json_body import compact
 from potluck.simulator.profile import DialectName, Profile
 from potluck.simulator.reply import FinishReason, Reply
 from potluck.simulator.request import ModelRequest, ToolCall
@@ -172,5 +172,4 @@ def _wants_thoughts(request: ModelRequest) -> bool:
 
 
 def _event(body: object) -> bytes:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return f"data: {text}\r\n\r\n".encode()
+    return b"data: " + compact(body) + b"\r\n\r\n"

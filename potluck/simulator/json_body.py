@@ -8,6 +8,13 @@ from pydantic import ValidationError
 
 from potluck.simulator.dialect import Refusal
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def compact(body: object) -> bytes:
+    """The body as JSON without blanks, made for many small chunks."""
+    return _encode(body).encode()
+
 
 def json_object(body: bytes, complaint: str) -> dict[str, object]:
     """The body as a JSON object. Raises Refusal with the complaint."""

@@ -1,6 +1,5 @@
 """The Ollama wire: /api/chat with its stream of JSON lines, and the local list of models."""
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
@@ -8,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from potluck.simulator.dialect import Incoming, Outgoing, Refusal, Target, WireError
-from potluck.simulator.json_body import json_object, refuse_wrong
+from potluck.simulator.json_body import compact, json_object, refuse_wrong
 from potluck.simulator.profile import DialectName, Profile
 from potluck.simulator.reply import split_text
 from potluck.simulator.request import Message, ModelRequest, ResponseFormat, Role, Tool, ToolCall
@@ -257,4 +256,4 @@ def _details() -> Json:
 
 
 def _encoded(body: object) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return compact(body) + b"\n"

@@ -1,14 +1,12 @@
 """Reading and checking a chat completion request as OpenAI does."""
 
-import re
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from potluck.simulator.dialect import Incoming, Refusal
 from potluck.simulator.json_body import json_object, parsed_args, refuse_wrong
-from potluck.simulator.profile import Profile
+from potluck.simulator.openai_history import check_history
 from potluck.simulator.request import (
     FormatKind,
     Message,
@@ -24,7 +22,6 @@ _PARAMS = (
     "presence_penalty", "frequency_penalty", "reasoning_effort", "parallel_tool_calls",
 )  # fmt: skip
 _TOOL_NAME = r"^[a-zA-Z0-9_.:-]{1,64}$"
-_NINE = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 class _Open(BaseModel):
@@ -115,7 +112,7 @@ def parse_chat(incoming: Incoming, *, key: str | None) -> ModelRequest:
     except ValidationError as error:
         refuse_wrong(error)
     _check_tools_offered(body)
-    _check_pairs(body.messages, incoming.profile)
+    check_history(raw["messages"], incoming.profile)
     return ModelRequest(
         provider=incoming.provider,
         model=body.model,
@@ -147,60 +144,6 @@ def _check_tools_offered(body: _Body) -> None:
             "specified.",
             param="tool_choice",
         )
-
-
-def _check_pairs(messages: Sequence[_Message], profile: Profile) -> None:
-    """Every tool call answered right after it, every result with a call before it."""
-    waiting: set[str] = set()
-    for index, message in enumerate(messages):
-        if message.role == "tool":
-            _take_result(message, index, waiting)
-            continue
-        _refuse_unanswered(waiting, index)
-        waiting = _calls_of(message, index, profile)
-    _refuse_unanswered(waiting, len(messages))
-
-
-def _take_result(message: _Message, index: int, waiting: set[str]) -> None:
-    if message.tool_call_id is None:
-        raise Refusal(
-            f"Missing required parameter: 'messages[{index}].tool_call_id'.",
-            param=f"messages[{index}].tool_call_id",
-            code="missing_required_parameter",
-        )
-    if message.tool_call_id not in waiting:
-        raise Refusal(
-            "Invalid parameter: messages with role 'tool' must be a response to a preceeding "
-            "message with 'tool_calls'.",
-            param=f"messages[{index}].role",
-        )
-    waiting.discard(message.tool_call_id)
-
-
-def _refuse_unanswered(waiting: set[str], index: int) -> None:
-    if waiting:
-        raise Refusal(
-            "An assistant message with 'tool_calls' must be followed by tool messages responding "
-            "to each 'tool_call_id'. The following tool_call_ids did not have response messages: "
-            f"{', '.join(sorted(waiting))}",
-            param=f"messages[{max(index - 1, 0)}].role",
-        )
-
-
-def _calls_of(message: _Message, index: int, profile: Profile) -> set[str]:
-    calls = message.tool_calls or []
-    if message.content is None and not calls:
-        raise Refusal(
-            f"Invalid value for 'content': expected a string, got null. (messages[{index}])",
-            param=f"messages[{index}].content",
-        )
-    for call in calls:
-        if profile.tool_call_id_form == "nine" and not _NINE.fullmatch(call.id):
-            raise Refusal(
-                f"Tool call id was {call.id} but must be a-z, A-Z, 0-9, with a length of 9.",
-                code="3280",
-            )
-    return {call.id for call in calls}
 
 
 def _message(message: _Message) -> Message:

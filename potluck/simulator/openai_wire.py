@@ -1,10 +1,10 @@
 """The OpenAI wire: chat completions, plain and as server-sent events, and the list of models."""
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from potluck.simulator.dialect import Incoming, Outgoing, Refusal, Target, WireError
+from potluck.simulator.json_body import compact
 from potluck.simulator.openai_errors import openai_error
 from potluck.simulator.openai_request import parse_chat
 from potluck.simulator.profile import DialectName, Profile
@@ -163,4 +163,4 @@ def _usage(usage: Usage) -> Json:
 
 
 def _event(body: Mapping[str, object]) -> bytes:
-    return f"data: {json.dumps(body, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+    return b"data: " + compact(body) + b"\n\n"

@@ -72,6 +72,27 @@ class FaultTemplate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistorySpec:
+    """How strict a provider on the OpenAI wire is about the messages it gets back.
+
+    `message_fields` are all that a message may have (None: anything); `tool_call_id` is `nine`
+    for nine letters or digits; `max_id_length` limits it otherwise. With `strict_roles`, no user
+    may speak right after a tool, and the last word must not be the assistant's. `text_only` takes
+    no list of parts where the assistant or a tool speaks.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    message_fields: tuple[str, ...] | None = None
+    field_complaint: str = "Unrecognized request argument supplied: {field}"
+    field_status: int = 400
+    tool_call_id: Literal["call", "nine"] = "call"
+    max_id_length: int | None = None
+    strict_roles: bool = False
+    text_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """One provider. It lists `models`, and answers for any other name too.
 
@@ -92,7 +113,7 @@ class Profile:
     usage_in_groq_field: bool = False
     keep_alive_comment: str | None = None
     error_shape: ErrorShape = "openai"
-    tool_call_id_form: Literal["call", "nine"] = "call"
+    history: HistorySpec = field(default_factory=HistorySpec)
     limits: LimitSpec = field(default_factory=LimitSpec)
     faults: Mapping[FaultKind, FaultTemplate] = field(default_factory=dict)
 

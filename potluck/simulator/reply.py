@@ -88,7 +88,8 @@ class Reply:
 
     `pieces` sets how the text is cut when streamed. `cut_after` ends a stream after that many
     chunks on the wire (OpenAI's empty first chunk counts as one), in the manner of `cut`:
-    `drop` the connection, `end` it as if all were well, send an `error`, or `stall`.
+    `drop` the connection, `end` it as if all were well, send an `error` (that of `fault`, which
+    then strikes only there), or `stall`. Cut while it is not streamed, an answer never comes.
     """
 
     text: str = ""

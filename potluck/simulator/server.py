@@ -147,18 +147,19 @@ class _Server(uvicorn.Server):
             server.close()
         for sock in sockets or []:
             sock.close()
-        tasks = list(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
         for connection in list(self.server_state.connections):
-            connection.shutdown()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            connection.transport.abort()
+        tasks = list(self.server_state.tasks)
+        if tasks:
+            _, stuck = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S / 2)
+            for task in stuck:
+                task.cancel()
 
 
 def _config(app: Starlette) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        log_level="critical",
+        log_config=None,
         access_log=False,
         lifespan="off",
         ws="none",

@@ -19,6 +19,7 @@ from potluck.simulator.dialect import (
 )
 from potluck.simulator.faults import Facts, wire_error
 from potluck.simulator.gemini_wire import GeminiWire
+from potluck.simulator.json_body import json_object
 from potluck.simulator.log import Exchange, RequestLog
 from potluck.simulator.meter import Meter
 from potluck.simulator.ollama_wire import OllamaWire
@@ -92,7 +93,7 @@ class Service:
             return {"version": "0.0.0-simulated"}
         if target.action == "models":
             return dialect.models(incoming.profile, self._clock.now())
-        model = target.model or ""
+        model = target.model or _named_in(incoming.body)
         self._check_model(dialect, incoming, model)
         return dialect.model(incoming.profile, model, self._clock.now())
 
@@ -117,7 +118,7 @@ class Service:
         reply = self._script.reply_to(request, elapsed_s=self._clock.elapsed_s())
         if incoming.profile.checks_tool_calls and any(c.malformed for c in reply.tool_calls):
             reply = replace(reply, fault=reply.fault or Fault(FaultKind.TOOL_USE_FAILED))
-        form = incoming.profile.tool_call_id_form
+        form = incoming.profile.history.tool_call_id
         ids = [_call_id(form) for _ in reply.tool_calls]
         return Outgoing(
             profile=incoming.profile,
@@ -162,6 +163,13 @@ def _find(incoming: Incoming) -> tuple[Dialect, Target | None]:
             return dialect, target
     own = incoming.profile.dialect
     return next(dialect for dialect in _DIALECTS if dialect.name == own), None
+
+
+def _named_in(body: bytes) -> str:
+    name = json_object(body, "missing request body").get("model")
+    if not isinstance(name, str) or not name:
+        raise Refusal("model is required")
+    return name
 
 
 def _unknown_url(incoming: Incoming) -> Refusal:

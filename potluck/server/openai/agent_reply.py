@@ -41,6 +41,7 @@ async def agent_reply(
             messages=await input_for(client.threads, chat, messages),
             thread_id=thread_id,
             context=_context(request, ref),
+            thread_exists=chat is not None,
         )
         async with aclosing(_deltas(client, turn)) as deltas:
             async for delta in deltas:

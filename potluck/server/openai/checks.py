@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from potluck.server.openai.errors import ApiError
-from potluck.server.openai.request import AssistantMessage, ChatRequest, Message, ToolMessage
+from potluck.server.openai.request import (
+    AssistantMessage,
+    ChatRequest,
+    Message,
+    NamedTool,
+    ToolMessage,
+)
 
 
 def check(request: ChatRequest) -> None:
@@ -61,7 +67,7 @@ def _check_tool_choice(request: ChatRequest) -> None:
     names = {tool.function.name for tool in request.tools or []}
     if not names:
         raise _invalid("tool_choice", "it needs `tools` to choose from")
-    if not isinstance(choice, str) and choice is not None and choice.function.name not in names:
+    if isinstance(choice, NamedTool) and choice.function.name not in names:
         raise _invalid("tool_choice", f"no tool is called {choice.function.name!r}")
 
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import httpx
 from langchain_core.messages import BaseMessage, HumanMessage
-from langgraph_sdk.errors import ConflictError, NotFoundError
+from langgraph_sdk.errors import NotFoundError
 
 from potluck.server.openai import request as wire
 from potluck.server.openai.caller import Chat
@@ -26,7 +26,7 @@ class Threads(Protocol):
     async def create(
         self, *, metadata: Any = None, thread_id: str | None = None, if_exists: Any = None
     ) -> Any:
-        """Make a thread. Raises ConflictError when there is one."""
+        """Make a thread, or hand over the one that is there."""
 
     async def get_state(self, thread_id: str) -> Any:
         """The state of a thread. Raises NotFoundError when there is none."""
@@ -68,13 +68,12 @@ async def _known(threads: Threads, chat: Chat, *, continued: bool) -> list[Wire]
             return _messages(await threads.get_state(chat.thread_id))
         except NotFoundError:
             pass
-    try:
-        await threads.create(
-            thread_id=chat.thread_id, metadata=dict(chat.metadata), if_exists="raise"
-        )
-    except ConflictError:
-        return _messages(await threads.get_state(chat.thread_id))
-    return []
+    thread = await threads.create(
+        thread_id=chat.thread_id, metadata=dict(chat.metadata), if_exists="do_nothing"
+    )
+    if thread["created_at"] == thread["updated_at"]:
+        return []
+    return _messages(await threads.get_state(chat.thread_id))
 
 
 def _messages(state: Mapping[str, Any]) -> list[Wire]:

@@ -30,6 +30,9 @@ BODY_TIMEOUT_S = 60.0
 CLIENT_CLOSED_REQUEST = 499
 THREAD_HEADER = "X-Potluck-Thread-Id"
 
+# The body's place in the API's description, as a JSON pointer: its references stay inside it.
+_BODY_PLACE = "/paths/~1chat~1completions/post/requestBody/content/application~1json/schema"
+
 _threads = ThreadQueue()
 
 
@@ -122,7 +125,7 @@ async def _read(request: Request) -> ChatRequest:
 
 def _body_schema() -> dict[str, object]:
     """The body in the API's description; FastAPI does not read it, for its errors are not ours."""
-    schema = ChatRequest.model_json_schema(ref_template="#/x-chat-request/$defs/{model}")
+    schema = ChatRequest.model_json_schema(ref_template=f"#{_BODY_PLACE}/$defs/{{model}}")
     content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 

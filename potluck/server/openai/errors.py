@@ -123,11 +123,15 @@ def from_status(status: int, detail: str, headers: Mapping[str, str] | None = No
 
 
 def from_validation(error: ValidationError) -> ApiError:
-    """The first thing wrong in a request, by the name of its parameter."""
-    first = error.errors(include_url=False)[0]
+    """What is wrong in a request, by the name of its parameter."""
+    # Of the branches of a union, the one that got furthest is the one that was meant.
+    first = max(error.errors(include_url=False), key=lambda wrong: len(wrong["loc"]))
     if first["type"] == "json_invalid":
         return ApiError(f"The body is no JSON that can be read: {first['msg']}.", code="bad_json")
     param = param_of(first["loc"])
+    if first["type"].startswith("union_tag"):
+        tag = first["ctx"]["discriminator"].strip("'")
+        param = f"{param}.{tag}" if param else tag
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
     return ApiError(_sentence(first, param), param=param, code=code)
 
@@ -135,8 +139,11 @@ def from_validation(error: ValidationError) -> ApiError:
 def _sentence(wrong: ErrorDetails, param: str | None) -> str:
     if param is None:
         return f"The body is not a chat completion request: {wrong['msg']}."
-    if wrong["type"] == "missing":
+    if wrong["type"] in ("missing", "union_tag_not_found"):
         return f"Missing required parameter: `{param}`."
+    if wrong["type"] == "union_tag_invalid":
+        tags = wrong["ctx"]
+        return f"Invalid `{param}`: {tags['tag']!r} is none of {tags['expected_tags']}."
     return f"Invalid `{param}`: {wrong['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 

@@ -92,15 +92,19 @@ class KeptAlive:
     async def _next(self) -> bytes | None:
         """The next event, or a comment after a beat, or None at the end."""
         if self._events.empty() and self._task is not None and self._task.done():
-            return await self._ended()
+            await self._ended()
+            return None
         try:
             async with asyncio.timeout(self._beat_s):
                 event = await self._events.get()
         except TimeoutError:
             return KEEP_ALIVE
-        return await self._ended() if event is None else event
+        if event is None:
+            await self._ended()
+        return event
 
     async def _ended(self) -> None:
+        """Raise what the source raised."""
         if self._task is not None:
             # Its last act was to say so; nothing is left to wait for.
             await asyncio.wait((self._task,))

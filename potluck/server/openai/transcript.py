@@ -131,13 +131,11 @@ def _user_content(
         return message.content
     if all(isinstance(part, wire.TextPart) for part in message.content):
         return wire.text_in(message.content)
-    left_out: dict[str, object] = {"type": "text", "text": IMAGE_LEFT_OUT}
-    return [
-        part.model_dump(exclude_none=True)
-        if vision or isinstance(part, wire.TextPart)
-        else left_out
-        for part in message.content
+    left_out = wire.TextPart(type="text", text=IMAGE_LEFT_OUT)
+    seen = [
+        part if vision or isinstance(part, wire.TextPart) else left_out for part in message.content
     ]
+    return [part.model_dump(exclude_none=True) for part in seen]
 
 
 def _call(call: wire.ToolCall) -> LangChainCall:

@@ -9,7 +9,10 @@ from langchain_core.tools import tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from potluck.errors import ChainError, ErrorKind, ProviderError
+from potluck.providers.catalog import Model, Provider
 from potluck.providers.chain import Call, Chain
+from potluck.providers.dialects import to_vendor
+from potluck.providers.vendors import build_chat_model, close_chat_model
 from potluck.simulator.reply import Fault, FaultKind, Reply, Usage
 from potluck.simulator.request import ToolCall
 from potluck.simulator.server import SimulatorServer
@@ -88,10 +91,12 @@ async def test_streams_in_pieces_with_usage_and_our_names(
     assert whole.usage_metadata["total_tokens"] == 11
 
 
+@pytest.mark.parametrize("streamed", [False, True])
 async def test_parameters_of_a_call_reach_the_wire(
-    simulator: SimulatorServer, make_chain: MakeChain, vendor: str
+    simulator: SimulatorServer, make_chain: MakeChain, vendor: str, streamed: bool
 ) -> None:
-    simulator.script.on(Reply('{"ok": true}'))
+    """An answer that is cut short comes as it is, also when it was to be JSON."""
+    simulator.script.on(Reply('{"ok": tr', finish_reason="length"))
     params = {
         "temperature": 0.25,
         "max_tokens": 77,
@@ -99,7 +104,8 @@ async def test_parameters_of_a_call_reach_the_wire(
         "seed": 5,
         "response_format": {"type": "json_object"},
     }
-    await ask(make_chain([vendor]), params=params)
+    answer = await either(streamed, make_chain([vendor]), params=params)
+    assert answer.text == '{"ok": tr'
     request = simulator.log.last.request
     assert request is not None
     assert request.response_format is not None
@@ -110,6 +116,17 @@ async def test_parameters_of_a_call_reach_the_wire(
     assert "'seed': 5" in sent
     limits = {"google_gemini": "'maxoutputtokens': 77", "ollama": "'numpredict': 77"}
     assert limits.get(vendor, "'maxtokens': 77") in sent
+
+
+async def test_a_call_for_json_keeps_the_models_own_output_limit() -> None:
+    model = Model(provider="openrouter", id="m", max_output=300)
+    provider = Provider("openrouter", "openai", None, (), (model,))
+    url = "http://127.0.0.1:9/v1"
+    inner = build_chat_model(provider, model, api_key=None, base_url=url, timeout_s=1)
+    wanted = {"type": "json_object"}
+    _, options = to_vendor(inner, "openai", url, {"response_format": wanted})
+    assert options == {"extra_body": {"max_tokens": 300, "response_format": wanted}}
+    await close_chat_model(inner)
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -39,7 +39,7 @@ def test_with_keys_every_door_wants_one(start_server: Callable[..., Any]) -> Non
     assert models.status_code == 200
     threads = httpx.post(f"{server.url}/threads/search", headers={"x-api-key": "secret-1"}, json={})
     assert threads.status_code == 200
-    assert httpx.get(f"{server.url}/ok").status_code == 200
+    assert httpx.get(f"{server.url}/health").status_code == 200
     chat = httpx.post(
         f"{server.url}/v1/chat/completions",
         headers={"Authorization": "Bearer secret-1"},

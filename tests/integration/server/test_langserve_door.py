@@ -1,5 +1,6 @@
 """The real RemoteRunnable against a real server."""
 
+import asyncio
 import json
 import time
 import uuid
@@ -47,10 +48,12 @@ def last_user_text(server: Any) -> str:
     ],
     ids=repr,
 )
-def test_answers_every_form_of_input(server: Any, agent: RemoteRunnable[Any, Any], given: object) -> None:
+def test_answers_every_form_of_input(
+    server: Any, agent: RemoteRunnable[Any, Any], given: object
+) -> None:
     say(server, "Teal.")
     output = agent.invoke(given)
-    assert output["answer"] == "Teal."
+    assert output["content"] == "Teal."
     assert isinstance(output["messages"][-1], AIMessage)
     assert output["messages"][-1].content == "Teal."
     assert output["messages"][-1].usage_metadata["output_tokens"] > 0
@@ -58,10 +61,12 @@ def test_answers_every_form_of_input(server: Any, agent: RemoteRunnable[Any, Any
     assert last_user_text(server) == "Name a colour"
 
 
-async def test_streams_the_answer_piece_by_piece(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+async def test_streams_the_answer_piece_by_piece(
+    server: Any, agent: RemoteRunnable[Any, Any]
+) -> None:
     say(server, "one two three four five six")
     chunks = [chunk async for chunk in agent.astream("Count")]
-    texts = [chunk["answer"] for chunk in chunks if "answer" in chunk]
+    texts = [chunk["content"] for chunk in chunks if chunk["content"]]
     assert len(texts) > 3
     assert "".join(texts) == "one two three four five six"
     assert [m.type for m in chunks[-1]["messages"]] == ["human", "ai"]
@@ -70,10 +75,12 @@ async def test_streams_the_answer_piece_by_piece(server: Any, agent: RemoteRunna
 def test_answers_a_batch_in_order(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
     server.simulator.script.on(lambda request: Reply(text=request.last_user_text.upper()))
     outputs = agent.batch(["a", "b", "c"])
-    assert [output["answer"] for output in outputs] == ["A", "B", "C"]
+    assert [output["content"] for output in outputs] == ["A", "B", "C"]
 
 
-async def test_events_show_models_tools_and_steps(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+async def test_events_show_models_tools_and_steps(
+    server: Any, agent: RemoteRunnable[Any, Any]
+) -> None:
     call = Reply.call("calculator", expression="6*7")
     server.simulator.script.on(call, Reply(text="It is 42."))
     events = [event async for event in agent.astream_events("What is 6*7?")]
@@ -93,19 +100,23 @@ async def test_events_show_models_tools_and_steps(server: Any, agent: RemoteRunn
     assert "".join(streamed) == "It is 42."
     custom = [event["name"] for event in events if event["event"] == "on_custom_event"]
     assert custom[:3] == ["step", "tool_call", "tool_result"]
-    assert events[-1]["data"]["output"]["answer"] == "It is 42."
+    assert events[-1]["data"]["output"]["content"] == "It is 42."
 
 
-async def test_stream_log_ends_with_the_whole_output(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+async def test_stream_log_ends_with_the_whole_output(
+    server: Any, agent: RemoteRunnable[Any, Any]
+) -> None:
     say(server, "one two three")
     patches = [patch async for patch in agent.astream_log("Count")]
     total = patches[0]
     for patch in patches[1:]:
         total += patch
-    assert total.state["final_output"]["answer"] == "one two three"  # type: ignore[attr-defined]
+    assert total.state["final_output"]["content"] == "one two three"  # type: ignore[attr-defined]
 
 
-def test_a_thread_remembers_and_is_a_langgraph_thread(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+def test_a_thread_remembers_and_is_a_langgraph_thread(
+    server: Any, agent: RemoteRunnable[Any, Any]
+) -> None:
     say(server, "Noted.")
     thread_id = str(uuid.uuid4())
     config: Any = {"configurable": {"thread_id": thread_id}}
@@ -125,7 +136,9 @@ def test_a_thread_may_have_any_name(server: Any, agent: RemoteRunnable[Any, Any]
     assert len(agent.invoke("two", config)["messages"]) == 4
 
 
-def test_turns_on_one_thread_wait_for_each_other(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+def test_turns_on_one_thread_wait_for_each_other(
+    server: Any, agent: RemoteRunnable[Any, Any]
+) -> None:
     server.simulator.script.on(Reply(text="Noted.", delay=Delay(first_byte_s=0.2)))
     config: Any = {"configurable": {"thread_id": str(uuid.uuid4())}}
     outputs = agent.batch(["one", "two", "three"], config)
@@ -143,7 +156,9 @@ def test_without_a_thread_nothing_is_kept(server: Any, agent: RemoteRunnable[Any
         assert len(client.threads.search(limit=1000)) <= before
 
 
-def test_configurable_model_and_instructions_reach_the_model(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+def test_configurable_model_and_instructions_reach_the_model(
+    server: Any, agent: RemoteRunnable[Any, Any]
+) -> None:
     say(server, "Aye.")
     config: Any = {
         "configurable": {"model": "groq/openai/gpt-oss-20b", "instructions": "Speak as a pirate"}
@@ -158,6 +173,7 @@ WRONG_BODIES: dict[str, tuple[bytes | object, str]] = {
     "no JSON": (b"{", "no JSON"),
     "no UTF-8": (b"\xff\xfe{", "no JSON"),
     "too deep": (b"[" * 100_000, "no JSON"),
+    "nested": (b'{"input": ' + b"[" * 300 + b"]" * 300 + b"}", "nested"),
     "no object": ([], "JSON object"),
     "no input": ({}, "Field required"),
     "null": ({"input": None}, "Send a text"),
@@ -213,9 +229,9 @@ def test_a_wrong_batch_is_refused(server: Any, body: object) -> None:
 def test_schemas_say_what_goes_in_and_out(server: Any) -> None:
     url = f"{server.url}/agent"
     given = httpx.get(f"{url}/input_schema", timeout=30).json()
-    assert given["anyOf"][0]["type"] == "string"
+    assert given["anyOf"][-1]["type"] == "string"
     output = httpx.get(f"{url}/output_schema", timeout=30).json()
-    assert set(output["properties"]) == {"answer", "messages", "usage"}
+    assert set(output["properties"]) == {"content", "messages", "usage"}
     config = httpx.get(f"{url}/config_schema", timeout=30).json()
     fields = config["$defs"]["Configurable"]["properties"]
     assert set(fields) == {"thread_id", "model", "instructions", "privacy", "max_calls"}
@@ -232,10 +248,14 @@ def test_the_playground_and_its_files_load(server: Any) -> None:
 
 def test_feedback_and_traces_are_off(server: Any) -> None:
     assert httpx.post(f"{server.url}/agent/feedback", json={}, timeout=30).status_code == 404
-    assert httpx.put(f"{server.url}/agent/public_trace_link", json={}, timeout=30).status_code == 404
+    assert (
+        httpx.put(f"{server.url}/agent/public_trace_link", json={}, timeout=30).status_code == 404
+    )
 
 
-async def test_a_client_that_leaves_cancels_the_run(server: Any, agent: RemoteRunnable[Any, Any]) -> None:
+async def test_a_client_that_leaves_cancels_the_run(
+    server: Any, agent: RemoteRunnable[Any, Any]
+) -> None:
     server.simulator.script.on(
         Reply(text="word " * 400, delay=Delay(per_chunk_s=0.05)),
     )
@@ -248,5 +268,5 @@ async def test_a_client_that_leaves_cancels_the_run(server: Any, agent: RemoteRu
         deadline = time.monotonic() + 5
         while (run := client.runs.list(thread_id)[0])["status"] == "running":
             assert time.monotonic() < deadline, run
-            time.sleep(0.05)
+            await asyncio.sleep(0.05)
         assert run["status"] in {"interrupted", "cancelled", "error"}

@@ -3,10 +3,12 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
 
 from potluck.simulator.reply import Delay, Reply
 from potluck.simulator.server import SimulatorServer
@@ -15,6 +17,16 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 WAIT_S = 30.0
 QUESTION = {"messages": [{"role": "user", "content": "Write a.txt, then say what you did"}]}
+
+
+Connect = Callable[[str], SyncLangGraphClient]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Clients of the LangGraph API that are closed when the test ends."""
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(get_sync_client(url=url))
 
 
 @pytest.fixture
@@ -41,10 +53,13 @@ def wait_for(condition: Callable[[], Any]) -> Any:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_cut_in_the_middle_goes_on_from_its_checkpoint(
-    start_server: Callable[..., Any], slow_second_call: SimulatorServer, how: signal.Signals
+    start_server: Callable[..., Any],
+    slow_second_call: SimulatorServer,
+    connect: Connect,
+    how: signal.Signals,
 ) -> None:
     server = start_server(simulator=slow_second_call)
-    client = get_sync_client(url=server.url)
+    client = connect(server.url)
     thread_id = client.threads.create()["thread_id"]
     run_id = client.runs.create(thread_id, "agent", input=QUESTION)["run_id"]
     assert slow_second_call.log.wait_for(2, timeout_s=WAIT_S)
@@ -52,7 +67,7 @@ def test_a_run_cut_in_the_middle_goes_on_from_its_checkpoint(
     server.stop(how)
     server.start()
 
-    client = get_sync_client(url=server.url)
+    client = connect(server.url)
     run = wait_for(
         lambda: (run := client.runs.get(thread_id, run_id))["status"] == "success" and run
     )
@@ -66,15 +81,17 @@ def test_a_run_cut_in_the_middle_goes_on_from_its_checkpoint(
     assert len(slow_second_call.log) == 3
 
 
-def test_finished_threads_are_still_there_after_a_kill(start_server: Callable[..., Any]) -> None:
+def test_finished_threads_are_still_there_after_a_kill(
+    start_server: Callable[..., Any], connect: Connect
+) -> None:
     server = start_server()
-    client = get_sync_client(url=server.url)
+    client = connect(server.url)
     thread_id = client.threads.create()["thread_id"]
     client.runs.wait(thread_id, "agent", input=QUESTION)
     before = client.threads.get_state(thread_id)
     server.kill()
     server.start()
-    client = get_sync_client(url=server.url)
+    client = connect(server.url)
     after = client.threads.get_state(thread_id)
     assert after["values"] == before["values"]
     assert client.threads.get(thread_id)["status"] == "idle"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.tools import tool
+from pydantic import BaseModel
 
 from potluck.errors import ChainError, ErrorKind, ProviderError
 from potluck.providers.catalog import Fallback, Limits
@@ -159,6 +160,18 @@ async def test_parameters_reach_every_model(world: Any) -> None:
         assert model.calls[0][1] == {"stop": ["END"], "temperature": 0.3}
 
 
+@pytest.mark.parametrize("reply", [ApiError(401, "Invalid API Key"), GONE], ids=["key", "network"])
+async def test_one_call_meets_a_bad_key_or_dead_provider_only_once(
+    world: Any, reply: Exception, offline: list[str]
+) -> None:
+    siblings = [world.add(f"a/{n}", reply) for n in range(3)]
+    failed: list[ProviderError] = []
+    await ask(world.chain(), on_failover=failed.append)
+    assert [len(model.calls) for model in siblings] == [1, 0, 0]
+    assert len(failed) == 1
+    assert offline[0].count("a/") == 1
+
+
 async def test_our_own_mistake_is_never_tried_elsewhere(world: Any) -> None:
     world.add("a/1", ApiError(400, "messages must not be empty"))
     other = world.add("b/2")
@@ -270,21 +283,20 @@ class TestMemory:
     async def test_a_model_that_only_stumbled_is_asked_after_the_healthy_ones(
         self, world: Any, speak: Say
     ) -> None:
-        world.add("a/1", GONE, speak("back"))
-        world.add("b/2", speak("b"), GONE)
+        stumbled = world.add("a/1", GONE, speak("back"))
+        world.add("b/2", speak("b"), speak("b"), GONE)
         chain = world.chain()
-        assert who(await ask(chain)) == "b/2"
+        assert [who(await ask(chain)) for _ in range(2)] == ["b/2", "b/2"]
+        assert len(stumbled.calls) == 1
         assert who(await ask(chain)) == "a/1"
 
     async def test_an_answer_clears_what_was_held_against_a_model(
         self, world: Any, speak: Say
     ) -> None:
         world.add("a/1", GONE, speak("back"))
-        world.add("b/2", speak("b"), GONE, speak("b"))
+        world.add("b/2", speak("b"), ApiError(413, "Request too large"), speak("b"))
         chain = world.chain()
-        await ask(chain)
-        await ask(chain)
-        assert who(await ask(chain)) == "a/1"
+        assert [who(await ask(chain)) for _ in range(3)] == ["b/2", "a/1", "a/1"]
 
     async def test_a_request_too_large_for_one_model_is_not_held_against_it(
         self, world: Any, speak: Say
@@ -302,6 +314,19 @@ class TestMemory:
         answers = [who(await ask(chain)) for _ in range(4)]
         assert answers == ["a/1", "a/1", "b/2", "b/2"]
         assert len(limited.calls) == 2
+
+
+async def test_structured_output_falls_over_too(world: Any) -> None:
+    class Person(BaseModel):
+        """A person."""
+
+        name: str
+
+    call = {"name": "Person", "args": {"name": "Bo"}, "id": "1"}
+    world.add("a/1", GONE)
+    world.add("b/2", AIMessageChunk(content="", tool_calls=[call]))
+    runnable: Any = world.chain().runnable(Call())
+    assert await runnable.with_structured_output(Person).ainvoke("hi") == Person(name="Bo")
 
 
 async def test_a_failure_in_mid_stream_is_no_failover(world: Any, speak: Say) -> None:

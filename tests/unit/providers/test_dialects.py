@@ -23,7 +23,7 @@ def options(inner: Any, api: Api, base_url: str | None = None, **given: Any) -> 
     return to_vendor(inner, api, base_url, given)[1]
 
 
-@pytest.mark.parametrize("api", ["groq", "together", "huggingface"])
+@pytest.mark.parametrize("api", ["groq", "huggingface"])
 def test_openai_shaped_classes_take_the_words_as_they_are(inner: Any, api: Api) -> None:
     given = {**PARAMS, "response_format": {"type": "json_object"}}
     assert options(inner, api, **given) == given
@@ -36,6 +36,17 @@ def test_openai_itself_gets_max_tokens(inner: Any) -> None:
 def test_others_behind_the_openai_class_get_max_tokens_past_its_renaming(inner: Any) -> None:
     found = options(inner, "openai", "https://openrouter.ai/api/v1", max_tokens=5, seed=7)
     assert found == {"extra_body": {"max_tokens": 5}, "seed": 7}
+
+
+@pytest.mark.parametrize("api", ["openai", "together"])
+def test_the_openai_sdk_is_kept_from_parsing_json_answers(inner: Any, api: Api) -> None:
+    given = {"response_format": JSON_SCHEMA, "seed": 7}
+    expected = {"extra_body": {"response_format": JSON_SCHEMA}, "seed": 7}
+    assert options(inner, api, "https://api.openai.com/v1", **given) == expected
+
+
+def test_together_takes_max_tokens_as_it_is(inner: Any) -> None:
+    assert options(inner, "together", "https://api.together.xyz/v1", **PARAMS) == PARAMS
 
 
 def test_gemini_gets_its_own_words_and_no_others(inner: Any) -> None:

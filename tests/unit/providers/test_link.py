@@ -278,6 +278,9 @@ async def test_tells_its_watch_how_each_call_ended(make_link: Any, speak: Say) -
         def __init__(self) -> None:
             self.seen: list[Any] = []
 
+        def check(self) -> None:
+            self.seen.append("asked")
+
         def answered(self) -> None:
             self.seen.append("answered")
 
@@ -291,7 +294,8 @@ async def test_tells_its_watch_how_each_call_ended(make_link: Any, speak: Say) -
     await failure(link, streamed=True)
     await failure(link, streamed=True)
     await stream(link)
-    assert watch.seen == [(ErrorKind.NETWORK, False), (ErrorKind.NETWORK, True), "answered"]
+    ends = [(ErrorKind.NETWORK, False), (ErrorKind.NETWORK, True), "answered"]
+    assert watch.seen == [event for end in ends for event in ("asked", end)]
 
 
 def test_a_synchronous_call_says_what_to_use_instead(make_link: Any) -> None:

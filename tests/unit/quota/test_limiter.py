@@ -132,6 +132,17 @@ async def test_waits_until_enough_tokens_are_back_not_only_some(
     assert error.fault.until == START + timedelta(seconds=80)
 
 
+async def test_waits_no_longer_than_until_enough_tokens_are_back(
+    limiter: RateLimiter, clock: FakeClock
+) -> None:
+    model = make_model(tokens_per_minute=100)
+    await limiter.reserve(model, 60)
+    clock.advance(seconds=20)
+    await limiter.reserve(model, 30)
+    error = await refusal(limiter, model, tokens=50)
+    assert error.fault.until == START + timedelta(seconds=60)
+
+
 async def test_commit_replaces_the_estimate_by_what_was_used(limiter: RateLimiter) -> None:
     model = make_model(tokens_per_minute=100)
     reservation = await limiter.reserve(model, 90)

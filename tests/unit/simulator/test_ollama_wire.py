@@ -56,6 +56,9 @@ async def test_tells_what_is_installed(simulator: Any) -> None:
     assert listed["models"][0]["name"] == "qwen3:0.6b"
     shown = await simulator.client.post("/ollama/api/show", json={"model": "qwen3:0.6b"})
     assert "tools" in shown.json()["capabilities"]
+    gone = await simulator.client.post("/ollama/api/show", json={"model": "no-such-model"})
+    assert gone.status_code == 404
+    assert (await simulator.client.post("/ollama/api/show", json={})).status_code == 400
     assert "version" in (await simulator.client.get("/ollama/api/version")).json()
 
 

@@ -8,6 +8,17 @@ USER = {"role": "user", "content": "Hello"}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 ASKED = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "1"}
+TEXT = {"type": "text", "text": "Hi"}
+SAID = {"role": "assistant", "content": "Hi"}
+
+
+def pair(call_id: str) -> tuple[dict[str, object], dict[str, object]]:
+    asked = {**ASKED, "tool_calls": [{**CALL, "id": call_id}]}
+    return asked, {**RESULT, "tool_call_id": call_id}
+
+
+NINE_ASKED, NINE_RESULT = pair("abcDEF123")
+LONG_ASKED, LONG_RESULT = pair("x" * 41)
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
 
@@ -89,6 +100,29 @@ async def test_mistral_takes_only_its_own_tool_call_ids(simulator: Any) -> None:
     own = {**CALL, "id": "abcDEF123"}
     messages = [USER, {**ASKED, "tool_calls": [own]}, {**RESULT, "tool_call_id": "abcDEF123"}]
     assert (await simulator.chat("mistral", messages=messages)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("provider", "messages", "status", "text"),
+    [
+        ("groq", [USER, {**SAID, "refusal": None}, USER], 400, "property 'refusal' is unsupported"),
+        ("groq", [USER, {**SAID, "reasoning": "Hm"}, USER], 200, ""),
+        ("cerebras", [USER, {**SAID, "audio": None}, USER], 400, "messages.1.assistant.audio"),
+        ("cerebras", [USER, {**SAID, "content": [TEXT]}, USER], 400, "valid string"),
+        ("mistral", [USER, {**SAID, "refusal": None}, USER], 422, "not permitted"),
+        ("mistral", [USER, SAID], 400, "Expected last role"),
+        ("mistral", [USER, NINE_ASKED, NINE_RESULT, USER], 400, "'user' after role 'tool'"),
+        ("mistral", [USER, NINE_ASKED, NINE_RESULT], 200, ""),
+        ("openai", [USER, LONG_ASKED, LONG_RESULT], 400, "maximum length 40"),
+        ("together", [USER, LONG_ASKED, LONG_RESULT, {**SAID, "refusal": None}], 200, ""),
+    ],
+)
+async def test_each_provider_is_strict_about_history_in_its_own_way(
+    simulator: Any, provider: str, messages: list[object], status: int, text: str
+) -> None:
+    response = await simulator.chat(provider, messages=messages)
+    assert response.status_code == status
+    assert text in response.text
 
 
 @pytest.mark.parametrize(

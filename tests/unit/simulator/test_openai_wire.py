@@ -24,7 +24,12 @@ async def test_stream_opens_with_an_empty_role_chunk_and_ends_with_the_reason(
     simulator.script.on(Reply("One two"))
     chunks, _ = await stream(simulator, "openai")
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
-    assert deltas == [{"role": "assistant", "content": ""}, {"content": "One"}, {"content": " two"}, {}]
+    assert deltas == [
+        {"role": "assistant", "content": ""},
+        {"content": "One"},
+        {"content": " two"},
+        {},
+    ]
     reasons = [chunk["choices"][0]["finish_reason"] for chunk in chunks]
     assert reasons == [None, None, None, "stop"]
     assert len({chunk["id"] for chunk in chunks}) == 1

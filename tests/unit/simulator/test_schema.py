@@ -50,6 +50,6 @@ def test_sample_of_a_schema_that_contains_itself_ends() -> None:
 
 
 def test_gemini_types_are_written_in_capitals() -> None:
-    assert sample({"type": "OBJECT", "properties": {"n": {"type": "INTEGER"}}, "required": ["n"]}) == {
-        "n": 1
-    }
+    assert sample(
+        {"type": "OBJECT", "properties": {"n": {"type": "INTEGER"}}, "required": ["n"]}
+    ) == {"n": 1}

@@ -106,7 +106,9 @@ def test_refuse_shows_the_request_nobody_foresaw() -> None:
 
 
 def test_default_asks_the_calculator_only_once() -> None:
-    offered = (Tool("calculator", "", {"properties": {"e": {"type": "string"}}, "required": ["e"]}),)
+    offered = (
+        Tool("calculator", "", {"properties": {"e": {"type": "string"}}, "required": ["e"]}),
+    )
     script = Script()
     [call] = script.reply_to(request(tools=offered)).tool_calls
     assert (call.name, call.args) == ("calculator", {"e": "17*23"})
