@@ -89,13 +89,20 @@ def models(*, as_json: Json = False) -> None:
 @app.command()
 def simulate(
     port: Port = 9100,
-    speed: Annotated[float, typer.Option(min=0.001, help="How fast its clock runs.")] = 1.0,
+    speed: Annotated[
+        float | None, typer.Option(min=0.001, help="How fast its clock runs.", show_default="1")
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="Limits, faults and replies: a YAML file or a ready one.")
+    ] = None,
 ) -> None:
     """Play every provider on this machine, with no key and no network."""
     from potluck.simulator.server import run  # noqa: PLC0415 - quick --help
 
-    typer.echo(f"POTLUCK_SIMULATOR=http://127.0.0.1:{port}")
-    run("127.0.0.1", port, speed=speed)
+    if port:
+        server = f"POTLUCK_SIMULATOR=http://127.0.0.1:{port} potluck serve"
+        typer.echo(f"In another terminal: {server}", err=True)
+    run("127.0.0.1", port, speed=speed, scenario=scenario)
 
 
 def _print_json(value: object) -> None:

@@ -57,8 +57,7 @@ def _simulated(provider: Provider, simulator: str) -> ProviderStatus:
 
 async def _status(provider: Provider, settings: Settings, timeout_s: float) -> ProviderStatus:
     if not provider.enabled:
-        reason = "paid: used only when enabled" if provider.paid else "switched off"
-        return _off(provider, f"{reason} (`enabled: true` in providers.yaml)")
+        return _off(provider, "switched off (`enabled: true` in providers.yaml)")
     keys = _keys(provider, settings)
     if provider.api_key_env and not keys:
         return _off(provider, f"{' or '.join(provider.api_key_env)} is not set")
@@ -79,6 +78,8 @@ def _off(provider: Provider, reason: str) -> ProviderStatus:
 def _reason(provider: Provider, keys: Sequence[SecretStr]) -> str:
     if provider.api == OFFLINE:
         return "always there"
+    if provider.by_name_only:
+        return "paid: asked by name, or while no free provider is on"
     if not provider.api_key_env:
         return "needs no key"
     return "key set" if len(keys) == 1 else f"{len(keys)} keys set"

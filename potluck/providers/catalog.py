@@ -67,6 +67,7 @@ class Provider:
     trains_on_prompts: DataPolicy = "unknown"
     paid: bool = False
     enabled: bool = True
+    by_name_only: bool = False
     get_key_url: str | None = None
     limits: Limits = field(default_factory=Limits)
 

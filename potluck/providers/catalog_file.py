@@ -186,7 +186,8 @@ def _provider(name: str, form: ProviderForm) -> Provider:
         models=tuple(_model(name, model, form) for model in models),
         trains_on_prompts=form.trains_on_prompts,
         paid=form.paid,
-        enabled=not form.paid if form.enabled is None else form.enabled,
+        enabled=form.enabled is not False,
+        by_name_only=form.paid and form.enabled is not True,
         get_key_url=form.get_key_url,
         limits=to_limits(form.limits),
     )

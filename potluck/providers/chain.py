@@ -114,6 +114,9 @@ class Chain:
             for backend in _backends(status, timeout_s)
         ]
 
+        # Whoever has put in a paid key alone wants it used.
+        self._all_cost = all(link.backend.provider.by_name_only for link in self._links)
+
     def models(self) -> list[ChainModel]:
         """Every model of the catalog, with whether it can be asked in this process."""
         return [
@@ -176,7 +179,8 @@ class Chain:
             (
                 link
                 for link in links
-                if not _costs_unasked(link.backend.provider)
+                if self._all_cost
+                or not link.backend.provider.by_name_only
                 or any(_is_named(link.backend.model, name) for name in named if name)
             ),
             key=rank,
@@ -225,11 +229,6 @@ def _backends(status: ProviderStatus, timeout_s: float) -> Iterable[Backend]:
 
 def _is_named(model: Model, name: str) -> bool:
     return name in (model.ref, model.provider)
-
-
-def _costs_unasked(provider: Provider) -> bool:
-    """Whether it costs money and nobody has switched it on: then it must be named to be used."""
-    return provider.paid and not provider.enabled
 
 
 def _is_offline(ref: str) -> bool:

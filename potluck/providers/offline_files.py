@@ -33,7 +33,8 @@ _LIST = re.compile(
     _I,
 )
 _SEARCH = re.compile(
-    r"\b(?:search|grep|look(?:ing)? for|locate|find)\b|\bwhich (?:of my |of the )?files?\b[^.]{0,200}"
+    r"\b(?:search|grep|look(?:ing)? for|locate|find)\b|\bwhich (?:of my |of the )?files?\b"
+    r"[^.]{0,200}"
     r"\b(?:contains?|mentions?|has|have|with)\b|検索|探し",
     _I,
 )
@@ -100,8 +101,8 @@ _LABEL = re.compile(
 )
 _NOTHING = re.compile(r"(?:(?:a|an|the|new|empty|text|plain|blank|simple)\s*)*(?:file)?", _I)
 _RESULT = re.compile(
-    r"(?:it|that|this|them|(?:(?:the|this|that|its) )?(?:results?|answers?|outputs?|totals?|values?|sum"
-    r"|list"
+    r"(?:it|that|this|them|(?:(?:the|this|that|its) )?(?:results?|answers?|outputs?|totals?"
+    r"|values?|sum|list"
     r"|listing|date|time|numbers?|contents?)(?: of (?:it|that|this))?)",
     _I,
 )
@@ -173,7 +174,8 @@ class FileReader:
         before, text = self._content(clause, named)
         if isinstance(text, Gap):
             return [text]
-        if text is None and (appends or not _MAKES_EMPTY.search(clause)):
+        is_promised = appends or clause.rstrip().endswith((":", "："))  # noqa: RUF001 - typed so
+        if text is None and (is_promised or not _MAKES_EMPTY.search(clause)):
             return [Gap("no_text", target)]
         args: dict[str, object] = {"path": target, "text": text or ""}
         if appends:
@@ -280,7 +282,8 @@ def _unquoted(clause: str, named: Named | None) -> str | None:
         found = re.search(rf"\b{_VERB}\b\s+(.+?)\s+(?:to|in|into|at the end of)\s+\S+", clause, _I)
         return _LABEL.sub("", found[1].strip()) if found else None
     if after := _AFTER_PATH.search(clause[named.end :]):
-        return (after["text"] or after["plain"]).strip()
+        text: str = (after["text"] or after["plain"]).strip()
+        return text if re.search(r"[^\s:=-]", text) else None
     if before := _BEFORE_PATH.search(clause[: named.start]):
         return _LABEL.sub("", before["text"].strip())
     return None

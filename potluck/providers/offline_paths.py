@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from potluck.providers.offline_quotes import QUOTE, Quoted
 
 # Bounded, so that long runs of letters cost no more than their length.
-_FILE = r"(?:~?[\w.\-+@%]{0,64}[/\\]){0,16}[\w\-+@%][\w\-+@%.]{0,128}\.[A-Za-z][A-Za-z0-9]{0,9}(?![A-Za-z0-9])"
+_FILE = (
+    r"(?:~?[\w.\-+@%]{0,64}[/\\]){0,16}[\w\-+@%][\w\-+@%.]{0,128}"
+    r"\.[A-Za-z][A-Za-z0-9]{0,9}(?![A-Za-z0-9])"
+)
 _DOTFILE = r"(?<![\w.])\.[A-Za-z][\w\-]*(?:\.\w+)?(?! files)"
 _ABSOLUTE = r"(?<![\w/])(?:~|\.{1,2})?/[\w.\-/]{1,256}"
 _WELL_KNOWN = r"\b(?:README|Makefile|Dockerfile|LICENSE|CHANGELOG)\b"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from potluck.providers.offline_arithmetic import to_expressions
 from potluck.providers.offline_files import FileReader
 from potluck.providers.offline_intent import Background, Gap, Intent
-from potluck.providers.offline_quotes import RESULT, Quoted
+from potluck.providers.offline_quotes import QUOTE, RESULT, Quoted
 from potluck.providers.offline_time import to_clock_calls
 
 MAX_PARTS = 12
@@ -21,14 +21,15 @@ _VERB = (
     r"|multiply|divide|subtract|what|which|how|then|also|please|count|convert|check)"
 )
 _THEN = (
-    r"(?<!\s)\s*(?:[,;.]\s*)?(?:\band\s+)?\b(?:then|after that|afterwards?|finally|next|after which)"
-    r"\b[,:]?\s+(?=\S)"
+    r"(?<!\s)\s*(?:[,;.]\s*)?(?:\band\s+)?\b(?:then|after that|afterwards?|finally|next"
+    r"|after which)\b[,:]?\s+(?=\S)"
     rf"|(?:^|(?<!\s)\s*\n)\s*(?:\d+[.)]|[-*])\s+(?={_VERB}\b)"
     r"|(?<=て)から[、,]?"
     r"|(?<!\s)\s*[、。,]?(?:そして|それから|その後|そのあと|次に)[、,]?"
 )
 _PERHAPS = (
-    r"(?<=[!?;。？！])\s*|\.\s+(?=\S)|(?<!\s)\s*\n\s*|;\s*"  # noqa: RUF001 - typed so
+    r"(?<=[!?;。？！])\s*|\.\s+(?=\S)|;\s*"  # noqa: RUF001 - typed so
+    rf"|(?<!\s)\s*\n\s*(?!\s|{QUOTE})"
     rf"|(?<!\s)\s*,\s*(?:and\s+)?(?={_VERB}\b)|(?<!\s)\s+and\s+(?={_VERB}\b)|(?<=て)、|(?<=て) "
 )
 _SPLIT = re.compile(f"({_THEN})|({_PERHAPS})", re.IGNORECASE)
@@ -110,7 +111,7 @@ class _Reader:
         if len(parts) <= MAX_PARTS:
             return parts
         gaps = [part for part in parts if isinstance(part, Gap)]
-        kept = [*intents[:MAX_PARTS], *gaps[: max(0, MAX_PARTS - len(intents))]]
+        kept: list[Part] = [*intents[:MAX_PARTS], *gaps[: max(0, MAX_PARTS - len(intents))]]
         return [*kept, Gap("too_many", str(MAX_PARTS))]
 
     def _add(self, clause: _Clause) -> None:
@@ -126,22 +127,28 @@ class _Reader:
         last = self._clauses[-1] if self._clauses else None
         if last is None or not last.parts or clause.strip().endswith("?"):
             return False
-        longer = last.text + clause
-        part = last.parts[-1]
-        if isinstance(part, Gap):
-            parts = self._parts_of(_order(longer), last.background) if part.why == "no_text" else []
-            if not parts or isinstance(parts[-1], Gap):
-                return False
-        else:
-            text = str(part.args["text"]).strip() if part.tool == "write_file" else ""
-            if not text or text == RESULT or not last.text.rstrip().endswith(text):
-                return False
-            text = longer[last.text.rindex(text) :].strip()
-            parts = [*last.parts[:-1], replace(part, args={**part.args, "text": text})]
+        parts = self._longer(last, clause)
+        if not parts:
+            return False
         self._clauses.pop()
         self._count -= len(last.parts)
-        self._add(_Clause(longer, tuple(parts), last.background))
+        self._add(_Clause(last.text + clause, tuple(parts), last.background))
         return True
+
+    def _longer(self, last: _Clause, clause: str) -> list[Part]:
+        """What the last clause means with this one added; empty if it takes no more."""
+        text = last.text + clause
+        part = last.parts[-1]
+        if isinstance(part, Gap):
+            if part.why != "no_text":
+                return []
+            parts = self._parts_of(_order(text), last.background)
+            return parts if parts and isinstance(parts[-1], Intent) else []
+        written = str(part.args["text"]).strip() if part.tool == "write_file" else ""
+        if not written or written == RESULT or not last.text.rstrip().endswith(written):
+            return []
+        longer = text[last.text.rindex(written) :].strip()
+        return [*last.parts[:-1], Intent(part.tool, {**part.args, "text": longer})]
 
     def _parts_of(self, clause: str, background: Background) -> list[Part]:
         files = FileReader(self._quoted, background, lambda text: self._facts(text, background))

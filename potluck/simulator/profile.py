@@ -105,6 +105,7 @@ class Profile:
     dialect: DialectName = "openai"
     models: tuple[str, ...] = ("simulated-model",)
     refused_models: tuple[str, ...] = ()
+    retired_models: tuple[str, ...] = ()
     key_needed: bool = True
     reasoning_field: str | None = "reasoning_content"
     whole_tool_calls: bool = False

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -109,16 +110,22 @@ def run(
     *,
     speed: float | None = None,
     scenario: str | Path | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted, with the free-tier limits in force.
 
-    `scenario` is a file or the name of a ready one. Raises StartError when the port is taken,
+    `scenario` is a file or the name of a ready one; `announce` is given the lines a user wants to
+    read once the port is open. Raises StartError when the port is taken,
     ConfigError when the scenario cannot be used.
     """
     loaded = load_scenario(scenario, speed=speed) if scenario is not None else None
     clock = loaded.clock if loaded else Clock(speed=speed or 1.0)
     meter = Meter(enforce=loaded.limits if loaded else True)
     sock = _listen(host, port)
+    if announce is not None:
+        bound = sock.getsockname()[1]
+        announce(f"Simulator at http://{host}:{bound} (POTLUCK_SIMULATOR takes this address).")
+        announce(f"{loaded.name}: {loaded.about}" if loaded else "Free-tier limits are in force.")
     app = create_app(loaded.script if loaded else None, clock=clock, meter=meter)
     uvicorn.Server(_config(app)).run([sock])
 

@@ -100,6 +100,8 @@ class Service:
     def _check_model(self, dialect: Dialect, incoming: Incoming, model: str) -> None:
         if model in (UNKNOWN_MODEL, *incoming.profile.refused_models):
             raise self._failed(dialect, incoming, FaultKind.MODEL_NOT_FOUND, model)
+        if model in incoming.profile.retired_models:
+            raise self._failed(dialect, incoming, FaultKind.MODEL_GONE, model)
 
     async def _admit(self, playback: Playback, incoming: Incoming, request: ModelRequest) -> None:
         admission = self._meter.admit(incoming.profile, request, self._clock.now())

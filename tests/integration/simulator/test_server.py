@@ -1,6 +1,7 @@
 """The simulator as a server: starting, stopping, and breaking connections as networks do."""
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -34,14 +35,20 @@ def read_stream(client: httpx.Client, into: list[str], *, timeout_s: float = 5) 
                 into.append(line)  # noqa: PERF401 # what came before the cut must be kept
 
 
-def test_starts_and_stops_quickly_even_while_an_answer_hangs() -> None:
-    begun = time.monotonic()
-    with SimulatorServer() as server:
-        server.script.on(Reply.failing("hang"))
-        with socket.create_connection(server.url.removeprefix("http://").split(":")) as hanging:  # type: ignore[arg-type]
-            hanging.sendall(b"GET /together/v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
+def test_stops_at_once_even_while_an_answer_hangs() -> None:
+    server = SimulatorServer()
+    server.script.on(Reply.failing("hang"))
+    raw = json.dumps(BODY).encode()
+    head = f"POST /my_box/v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(raw)}"
+    with server:
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as hanging:
+            hanging.sendall(head.encode() + b"\r\n\r\n" + raw)
             assert server.log.wait_for(1)
-    assert time.monotonic() - begun < 2
+            begun = time.monotonic()
+            server.stop()
+            assert time.monotonic() - begun < 1
+            assert hanging.recv(1) == b""
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{server.url}/_sim/health")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,13 +24,10 @@ def provider(
     *,
     key_names: tuple[str, ...] = (),
     base_url: str | None = "https://llm.example.com/v1",
-    paid: bool = False,
     enabled: bool = True,
 ) -> Provider:
     model = Model(provider=name, id="m")
-    return Provider(
-        name, "openai", base_url, key_names, models=(model,), paid=paid, enabled=enabled
-    )
+    return Provider(name, "openai", base_url, key_names, models=(model,), enabled=enabled)
 
 
 def ollama(*models: str) -> Provider:
@@ -112,12 +110,12 @@ class TestKeys:
 
 
 class TestSwitches:
-    async def test_paid_is_off_even_with_a_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_paid_says_when_it_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ONE_KEY", "k")
-        found = await status(provider(key_names=("ONE_KEY",), paid=True, enabled=False))
-        assert not found.on
-        assert found.reason.startswith("paid: used only when enabled")
-        assert (await status(provider(key_names=("ONE_KEY",), paid=True, enabled=True))).on
+        paid = replace(provider(key_names=("ONE_KEY",)), paid=True, by_name_only=True)
+        found = await status(paid)
+        assert found.on
+        assert found.reason == "paid: asked by name, or while no free provider is on"
 
     async def test_switched_off_says_so(self) -> None:
         found = await status(provider(enabled=False))

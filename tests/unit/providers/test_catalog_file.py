@@ -156,7 +156,7 @@ class TestShippedConfig:
     def test_routes_name_no_provider_that_costs_money(self, catalog: Catalog) -> None:
         paid = {provider.id for provider in catalog.providers.values() if provider.paid}
         assert paid == {"openai"}
-        assert not catalog.providers["openai"].enabled
+        assert catalog.providers["openai"].by_name_only
         assert not paid & {name for route in catalog.routes.values() for name in route}
 
     def test_routes_begin_as_each_type_of_task_wants(self, catalog: Catalog) -> None:
@@ -263,7 +263,7 @@ class TestWhatEntriesMean:
         catalog = load(tmp_path, "providers: {groq: {model: a, api_key_env: [ONE, TWO]}}")
         assert catalog.providers["groq"].api_key_env == ("ONE", "TWO")
 
-    def test_paid_is_off_until_enabled(self, tmp_path: Path) -> None:
+    def test_paid_is_asked_by_name_until_enabled(self, tmp_path: Path) -> None:
         catalog = load(
             tmp_path,
             """
@@ -274,8 +274,9 @@ class TestWhatEntriesMean:
               d: {base_url: 'http://d/v1', model: m}
             """,
         )
-        on = [provider.id for provider in catalog.providers.values() if provider.enabled]
-        assert on == ["b", "d"]
+        providers = catalog.providers.values()
+        assert [provider.id for provider in providers if provider.enabled] == ["a", "b", "d"]
+        assert [provider.id for provider in providers if provider.by_name_only] == ["a"]
 
     def test_yaml_merges_and_aliases_work(self, tmp_path: Path) -> None:
         catalog = load(
@@ -630,7 +631,7 @@ def test_whatever_is_written_as_yaml_is_read_back_the_same(
         assert provider.api == entry.get("api", "openai")
         assert list(provider.api_key_env) == entry.get("api_key_env", [])
         assert provider.trains_on_prompts == entry.get("trains_on_prompts", "unknown")
-        assert provider.enabled is not entry.get("paid", False)
+        assert provider.by_name_only is entry.get("paid", False)
         for model, written in zip(provider.models, entry["models"], strict=True):
             expected = {
                 **written,

@@ -144,8 +144,13 @@ async def test_private_calls_go_only_to_who_never_trains_on_prompts(
     assert trains.calls == unknown.calls == []
 
 
+async def test_a_paid_model_is_asked_when_nothing_free_is_on(world: Any) -> None:
+    world.add("paid/1", provider={"paid": True, "by_name_only": True})
+    assert who(await ask(world.chain())) == "paid/1"
+
+
 async def test_a_paid_model_nobody_enabled_is_asked_only_by_name(world: Any) -> None:
-    world.add("paid/1", provider={"paid": True, "enabled": False})
+    world.add("paid/1", provider={"paid": True, "by_name_only": True})
     world.add("free/2")
     chain = world.chain()
     assert who(await ask(chain)) == "free/2"

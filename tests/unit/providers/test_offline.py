@@ -81,6 +81,10 @@ def calls(messages: list[AnyMessage]) -> list[tuple[str, dict[str, object]]]:
     ]
 
 
+def called(name: str, **args: object) -> AIMessage:
+    return AIMessage("", tool_calls=[{"name": name, "args": args, "id": "a"}])
+
+
 def answer(messages: list[AnyMessage]) -> str:
     return str(messages[-1].text)
 
@@ -209,9 +213,7 @@ def test_without_tools_at_hand_it_says_which_thing_it_cannot_do() -> None:
 def test_goes_on_from_the_calls_that_another_model_made() -> None:
     history = [
         HumanMessage("What is 2+2, then list the files"),
-        AIMessage(
-            "", tool_calls=[{"name": "calculator", "args": {"expression": "2 + 2"}, "id": "a"}]
-        ),
+        called("calculator", expression="2 + 2"),
         ToolMessage("2 + 2 = 4", tool_call_id="a"),
     ]
     reply = OfflineModel().bind_tools(tools()).invoke(history)
@@ -221,10 +223,7 @@ def test_goes_on_from_the_calls_that_another_model_made() -> None:
 def test_a_call_that_a_person_changed_or_refused_is_not_made_again() -> None:
     history = [
         HumanMessage("write 'x' to a.txt"),
-        AIMessage(
-            "",
-            tool_calls=[{"name": "write_file", "args": {"path": "b.txt", "text": ""}, "id": "a"}],
-        ),
+        called("write_file", path="b.txt", text=""),
         ToolMessage("The user said no.", tool_call_id="a", status="error"),
     ]
     reply = OfflineModel().bind_tools(tools()).invoke(history)
@@ -367,62 +366,33 @@ async def test_many_calls_at_once_do_not_disturb_each_other() -> None:
 
 WORDS = st.sampled_from(
     [
-        "write",
-        "read",
-        "list",
-        "show",
-        "file",
-        "files",
-        "it",
-        "back",
-        "then",
-        "and",
-        "hello.txt",
-        "a.txt",
-        "with",
-        "the",
-        "text",
-        "to",
-        "in",
-        "what",
-        "is",
-        "time",
-        "day",
-        "Tokyo",
-        "2+2",
-        "17",
-        "*",
-        "3",
-        "plus",
-        "that",
-        "result",
-        "append",
-        "replace",
-        "find",
-        "copy",
-        "delete",
-        "../x",
-        '"hi"',
-        "'",
-        '"',
-        "(",
-        ")",
-        ",",
-        ".",
-        "?",
-        "!",
-        "%",
-        "\n",
-        "東京",
-        "今日",
-        "書いて",
-        "は",
+        *("write", "read", "list", "show", "file", "files", "it", "back", "then", "and", "with"),
+        *("the", "text", "to", "in", "what is", "time", "day", "Tokyo", "2+2", "17", "*", "3"),
+        *("plus", "that", "result", "append", "replace", "find", "copy", "delete", "hello.txt"),
+        *(
+            "a.txt",
+            "../x",
+            '"hi"',
+            "'",
+            '"',
+            "(",
+            ")",
+            ",",
+            ".",
+            "?",
+            "!",
+            "%",
+            "\n",
+            "東京",
+            "今日",
+        ),
+        *("書いて", "は", "save", "directory", "folder", "today", "half of", "multiply", "by"),
     ]
 )
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=2_000
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2_000
 )
 @given(request=st.text(max_size=80) | st.lists(WORDS, max_size=25).map(" ".join))
 def test_any_text_ends_in_an_answer(tmp_path: Path, request: str) -> None:

@@ -1,7 +1,7 @@
 """What the offline model understands of a request."""
 
-import math
 import re
+import time
 
 import pytest
 from hypothesis import assume, given
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from potluck.errors import ToolError
 from potluck.providers.offline_intent import Background, Gap, Intent, goal_of
 from potluck.providers.offline_quotes import RESULT
-from potluck.providers.offline_request import understand
+from potluck.providers.offline_request import MAX_UNQUOTED_CHARS, understand
 from tools.calculator import evaluate
 
 EARLIER = Background(file="prev.txt", has_result=True)
@@ -148,14 +148,17 @@ def test_understands_files(request_text: str, intents: list[tuple[str, dict[str,
     [
         ("1. Write a.txt with the text one\n2. Read a.txt", ["write_file", "read_file"]),
         ("- List the files\n- What is 2+2?", ["list_files", "calculator"]),
-        ("Write hi to a.txt, read it back, and tell me the time", ["write_file", "read_file", "current_time"]),
+        (
+            "Write hi to a.txt, read it back, and tell me the time",
+            ["write_file", "read_file", "current_time"],
+        ),
         ("What is 10/4 and what day is it in Tokyo?", ["calculator", "current_time"]),
         ("Write today's date to date.txt", ["current_time", "write_file"]),
         ("write 2+2 to sum.txt", ["calculator", "write_file"]),
         ("copy a.txt to b.txt", ["read_file", "write_file"]),
         ("a.txtに「x」と書いてから、内容を表示して", ["write_file", "read_file"]),
     ],
-)  # fmt: skip
+)
 def test_understands_several_things_in_order(request_text: str, names: list[str]) -> None:
     assert [name for name, _ in understood(request_text)] == names
 
@@ -190,13 +193,12 @@ def test_without_anything_before_it_refers_to_nothing() -> None:
     assert understood("multiply that by 2", Background()) == []
 
 
+SIGNS = st.sampled_from(["+", " - ", "*", " / ", "**", " % "])
 numbers = st.integers(0, 9_999).map(str) | st.decimals(0, 99, places=2).map(str)
 expressions = st.recursive(
     numbers,
     lambda inner: st.one_of(
-        st.tuples(inner, st.sampled_from(["+", " - ", "*", " / ", "**", " % "]), inner).map(
-            "".join
-        ),
+        st.tuples(inner, SIGNS, inner).map("".join),
         inner.map(lambda text: f"({text})"),
         inner.map(lambda text: f"-sqrt({text})"),
     ),
@@ -209,8 +211,8 @@ WORDINGS = (
     "Calculate {}.",
     "please compute {}",
     "{} = ?",
-    "{}は？",
-)  # noqa: RUF001
+    "{}は",
+)
 
 
 @given(expressions, st.sampled_from(WORDINGS))
@@ -226,24 +228,30 @@ def test_any_expression_reaches_the_calculator_unchanged_in_meaning(
         with pytest.raises(ToolError):
             evaluate(str(args["expression"]))
     else:
-        assert math.isclose(evaluate(str(args["expression"])), expected)
+        assert evaluate(str(args["expression"])) == expected
 
 
-text_lines = st.text(
-    st.characters(exclude_categories=["Cs", "Co", "Cc"], exclude_characters="\\`"),
-    min_size=1,
-    max_size=30,
-)
+letters = st.characters(exclude_categories=["Cs", "Co", "Cc"], exclude_characters="\\`")
+texts = st.text(letters, min_size=1, max_size=30)
 paths = st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8})?\.(txt|md|py)", fullmatch=True)
+folders = st.from_regex(r"[a-z]{4,8}", fullmatch=True)
+whole = st.integers(0)
 intents = st.one_of(
-    st.builds(lambda p, t: Intent("write_file", {"path": p, "text": t}), paths, text_lines),
+    st.builds(lambda p, t: Intent("write_file", {"path": p, "text": t}), paths, texts),
     st.builds(lambda p: Intent("read_file", {"path": p}), paths),
-    st.builds(lambda t: Intent("search_files", {"text": t}), text_lines),
-    st.builds(lambda p, o, n: Intent("edit_file", {"path": p, "old": o, "new": n}), paths, text_lines, text_lines),
-    st.builds(lambda p: Intent("list_files", {"path": p}), st.from_regex(r"[a-z]{4,8}", fullmatch=True)),
-    st.builds(lambda n, m: Intent("calculator", {"expression": f"{n} * {m}"}), st.integers(0), st.integers(0)),
-    st.builds(lambda d: Intent("current_time", {"timezone": "Tokyo", "days": d}), st.integers(1, 99)),
-)  # fmt: skip
+    st.builds(lambda t: Intent("search_files", {"text": t}), texts),
+    st.builds(
+        lambda p, old, new: Intent("edit_file", {"path": p, "old": old, "new": new}),
+        paths,
+        texts,
+        texts,
+    ),
+    st.builds(lambda p: Intent("list_files", {"path": p}), folders),
+    st.builds(lambda a, b: Intent("calculator", {"expression": f"{a} * {b}"}), whole, whole),
+    st.builds(
+        lambda days: Intent("current_time", {"timezone": "Tokyo", "days": days}), st.integers(1, 99)
+    ),
+)
 
 
 @given(st.lists(intents, min_size=1, max_size=4))
@@ -261,10 +269,50 @@ def test_any_text_is_understood_or_named_as_a_gap(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["(" * 5_000, "1+" * 5_000, "write " * 3_000, "a, " * 5_000, '"' * 5_001, "in the " * 2_000,
-     "./" * 5_000, "what time " * 1_000, "one hundred and " * 500, " " * 20_000, "て、" * 3_000],
-)  # fmt: skip
+    "piece",
+    [
+        *(
+            "(",
+            "1+",
+            "write ",
+            "a, ",
+            '"',
+            "'a ",
+            "「",
+            "in the ",
+            "./",
+            "a/",
+            "what time ",
+            "read ",
+        ),
+        *(
+            "one hundred and ",
+            " ",
+            "\n",
+            "て、",
+            "list x ",
+            "create a.md with:\n- item\n",
+            "a.txt ",
+        ),
+    ],
+)
 @pytest.mark.timeout(5)
-def test_long_input_is_read_in_no_time(text: str) -> None:
-    understand(text, EARLIER)
+def test_long_input_is_read_in_no_time(piece: str) -> None:
+    started = time.monotonic()
+    understand(piece * (MAX_UNQUOTED_CHARS // len(piece)), EARLIER)
+    assert time.monotonic() - started < 1
+
+
+def test_a_long_text_can_be_written_when_quoted_and_is_refused_when_not() -> None:
+    long = "word " * 10_000
+    assert understood(f"write this to a.txt:\n```\n{long}\n```") == [
+        ("write_file", {"path": "a.txt", "text": long})
+    ]
+    assert gaps(f"write {long} to a.txt") == ["too_long"]
+
+
+def test_every_line_of_an_unquoted_list_is_written() -> None:
+    lines = "\n".join(f"- item {number}" for number in range(500))
+    assert understood(f"Create a.md with:\n{lines}") == [
+        ("write_file", {"path": "a.md", "text": lines})
+    ]

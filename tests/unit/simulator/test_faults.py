@@ -61,7 +61,7 @@ def test_what_is_no_answer_has_no_words() -> None:
         wire_error("openai", profile, Fault(FaultKind.HANG), Facts(model="m", now=NOW))
 
 
-def test_a_fault_may_be_any_answer(simulator: Any) -> None:
+def test_a_fault_may_be_any_answer() -> None:
     fault = Fault(status=418, body="short and stout", headers={"x-pot": "tea"})
     error = wire_error("openai", profile_of("groq"), fault, Facts(model="m", now=NOW))
     assert (error.status, error.body, error.headers) == (418, "short and stout", {"x-pot": "tea"})
@@ -137,3 +137,10 @@ async def test_names_users_give_a_provider_stand_for_it(simulator: Any) -> None:
     response = await simulator.chat("groq_llama")
     assert "x-ratelimit-limit-requests" in response.headers
     assert simulator.log.last.request.provider == "groq_llama"
+
+
+async def test_retired_models_are_gone_in_the_providers_words(simulator: Any) -> None:
+    at_groq = await simulator.chat("groq", model="llama3-70b-8192")
+    assert at_groq.status_code == 400
+    assert at_groq.json()["error"]["code"] == "model_decommissioned"
+    assert (await simulator.generate("gemini-1.5-flash")).status_code == 404

@@ -1,0 +1,107 @@
+"""LangGraph's development server serves the same langgraph.json, for Studio."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+PROJECT_DIR = Path(__file__).parents[3]
+START_TIMEOUT_S = 60.0
+NODES = {"triage", "planner", "executor", "model", "tools", "reflector"}
+
+
+@pytest.fixture(scope="module")
+def studio_url() -> Iterator[str]:
+    """`python -m langgraph_cli dev`, as the README says, on a machine without keys."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as home, (Path(home) / "log").open("wb") as log:
+        command = ["langgraph_cli", "dev", "--no-browser", "--no-reload", "--port", str(port)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=PROJECT_DIR,
+            env={**os.environ, "POTLUCK_HOME": home, "POTLUCK_ENV_FILE": f"{home}/.env"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_until_ready(f"http://127.0.0.1:{port}", process, Path(home) / "log")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            if httpx.get(f"{url}/ok").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+
+
+@pytest.fixture
+def client(studio_url: str) -> Iterator[SyncLangGraphClient]:
+    with get_sync_client(url=studio_url) as connected:
+        yield connected
+
+
+def ask(text: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def test_the_graph_is_drawn_with_its_nodes(client: SyncLangGraphClient) -> None:
+    assistant = client.assistants.search(graph_id="agent")[0]
+    drawn = client.assistants.get_graph(assistant["assistant_id"])
+    assert {node["id"] for node in drawn["nodes"]} == NODES | {"__start__", "__end__"}
+
+
+def test_the_state_of_every_step_can_be_read(client: SyncLangGraphClient) -> None:
+    thread_id = client.threads.create()["thread_id"]
+    client.runs.wait(thread_id, "agent", input=ask("Write a.txt with the text hi, then read it"))
+    history = client.threads.get_history(thread_id, limit=50)
+    assert {node for state in history for node in state["next"]} >= {"triage", "tools", "model"}
+    values: Any = history[0]["values"]
+    assert values["usage"]["tool_calls"] == 2
+    assert [m["type"] for m in values["messages"]].count("tool") == 2
+
+
+def test_time_travel_takes_another_way_from_an_earlier_step(client: SyncLangGraphClient) -> None:
+    thread_id = client.threads.create()["thread_id"]
+    client.runs.wait(thread_id, "agent", input=ask("What is 2+2?"))
+    before = next(s for s in client.threads.get_history(thread_id) if s["next"] == ["triage"])
+    values: Any = before["values"]
+    question = {**values["messages"][0], "content": "What is 3+3?"}
+    fork = client.threads.update_state(
+        thread_id, {"messages": [question]}, checkpoint=before["checkpoint"], as_node="__start__"
+    )
+    forked: Any = client.runs.wait(
+        thread_id, "agent", input=None, checkpoint_id=fork["checkpoint"]["checkpoint_id"]
+    )
+    assert "6" in forked["messages"][-1]["content"]
+    assert "4" not in forked["messages"][-1]["content"].splitlines()[0]
+
+
+def test_our_doors_open_there_too(studio_url: str) -> None:
+    body = {"model": "potluck", "messages": [{"role": "user", "content": "What is 2+2?"}]}
+    answer = httpx.post(f"{studio_url}/v1/chat/completions", json=body, timeout=30)
+    assert "4" in answer.json()["choices"][0]["message"]["content"]
+    invoked = httpx.post(f"{studio_url}/agent/invoke", json={"input": "What is 2+2?"}, timeout=30)
+    assert "4" in str(invoked.json()["output"])

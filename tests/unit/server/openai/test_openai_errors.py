@@ -1,0 +1,101 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from potluck.errors import (
+    ChainError,
+    ErrorKind,
+    ErrorScope,
+    PotluckError,
+    ProviderError,
+    ProviderFault,
+)
+from potluck.server.openai.errors import as_api_error
+from potluck.server.thread_queue import ThreadBusyError
+from potluck.server.turn import RunError
+
+
+def attempt(kind: ErrorKind, back_in_s: float | None = None) -> ProviderError:
+    until = datetime.now(UTC) + timedelta(seconds=back_in_s) if back_in_s is not None else None
+    return ProviderError("groq", "m", ProviderFault(kind, ErrorScope.MODEL, "because", until))
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (ErrorKind.MINUTE, 429),
+        (ErrorKind.DAY, 429),
+        (ErrorKind.MONTH, 429),
+        (ErrorKind.CREDITS, 429),
+        (ErrorKind.CONCURRENCY, 429),
+        (ErrorKind.AUTH, 502),
+        (ErrorKind.MODEL_GONE, 404),
+        (ErrorKind.TOO_LARGE, 400),
+        (ErrorKind.BAD_TOOL_CALL, 502),
+        (ErrorKind.CONTENT_FILTER, 400),
+        (ErrorKind.EMPTY, 502),
+        (ErrorKind.OVERLOAD, 503),
+        (ErrorKind.NETWORK, 502),
+        (ErrorKind.TIMEOUT, 504),
+        (ErrorKind.CALLER, 400),
+        (ErrorKind.UNKNOWN, 502),
+    ],
+)
+def test_each_kind_of_failure_has_its_status(kind: ErrorKind, status: int) -> None:
+    error = as_api_error(ChainError([attempt(kind)]))
+    assert error.status == status
+    assert error.code
+    assert "groq/m" in error.message
+
+
+def test_every_kind_is_covered_by_the_test_above() -> None:
+    (mark,) = test_each_kind_of_failure_has_its_status.pytestmark  # type: ignore[attr-defined]
+    assert {kind for kind, _ in mark.args[1]} == set(ErrorKind)
+
+
+def test_spent_quota_says_when_to_come_back() -> None:
+    error = as_api_error(ChainError([attempt(ErrorKind.DAY, 7200), attempt(ErrorKind.MINUTE, 30)]))
+    assert error.status == 429
+    assert 29 <= int(error.headers["Retry-After"]) <= 30
+    assert "x-should-retry" not in error.headers
+
+
+def test_a_long_wait_is_not_retried_by_the_sdk() -> None:
+    error = as_api_error(ChainError([attempt(ErrorKind.DAY, 7200)]))
+    assert error.headers["x-should-retry"] == "false"
+
+
+def test_quota_that_nobody_knows_the_end_of_is_not_retried() -> None:
+    assert as_api_error(ChainError([attempt(ErrorKind.CREDITS)])).headers == {
+        "x-should-retry": "false"
+    }
+
+
+def test_a_wrong_request_stays_one_whatever_else_failed() -> None:
+    error = as_api_error(ChainError([attempt(ErrorKind.DAY), attempt(ErrorKind.CALLER)]))
+    assert error.status == 400
+
+
+def test_what_is_not_about_quota_decides() -> None:
+    error = as_api_error(ChainError([attempt(ErrorKind.OVERLOAD), attempt(ErrorKind.DAY)]))
+    assert error.status == 503
+
+
+def test_no_model_at_all_is_said() -> None:
+    assert as_api_error(ChainError([])).code == "no_model_available"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ThreadBusyError("busy"), 409),
+        (RunError("refused", status=422), 422),
+        (RunError("failed", status=500), 500),
+        (PotluckError("odd"), 500),
+    ],
+)
+def test_the_sdk_does_not_repeat_a_turn_that_has_begun(error: PotluckError, status: int) -> None:
+    shown = as_api_error(error)
+    assert shown.status == status
+    assert shown.headers["x-should-retry"] == "false"
+    assert set(shown.body["error"]) == {"message", "type", "param", "code"}

@@ -1,0 +1,58 @@
+"""Streams are closed in order, however their reader is stopped."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from potluck.server.relay import relay
+
+
+async def test_passes_items_on_and_ends() -> None:
+    async def three() -> AsyncGenerator[int]:
+        for number in range(3):
+            yield number
+
+    assert [item async for item in relay(three())] == [0, 1, 2]
+
+
+async def test_passes_on_the_error_after_the_items() -> None:
+    async def broken() -> AsyncGenerator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    seen = []
+    with pytest.raises(ValueError, match="broken"):
+        async for item in relay(broken()):
+            seen.append(item)  # noqa: PERF401 - the items before the error count
+    assert seen == [1]
+
+
+async def test_a_reader_cancelled_again_and_again_still_lets_the_stream_close() -> None:
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[int]:
+        try:
+            while True:
+                yield 1
+                await asyncio.sleep(0.001)
+        finally:
+            # What httpx does: closing takes a few rounds of the event loop.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            closed.set()
+
+    async def read() -> None:
+        stream = relay(endless())
+        try:
+            async for _ in stream:
+                pass
+        finally:
+            await stream.aclose()
+
+    reader = asyncio.create_task(read())
+    await asyncio.sleep(0.01)
+    while not reader.done():
+        reader.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait_for(closed.wait(), 1)
