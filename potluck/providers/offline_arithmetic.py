@@ -74,7 +74,7 @@ _WORDING: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
         (rf"\b(?:the )?cube of\s+({_N})", r"\1^3"),
         (rf"\b(?:the )?factorial of\s+({_N})", r"factorial(\1)"),
         (r"(\d)\s+factorial\b", r"\1!"),
-        (r"\bsquare root\b|ルート", "sqrt"),
+        (r"\bsquare root\b|ルート", "sqrt "),
         (rf"\b(?:the )?(?:sine|sin) of\s+({_N}\s*°?)", r"sin(\1)"),
         (rf"\b(?:the )?(?:cosine|cos) of\s+({_N}\s*°?)", r"cos(\1)"),
         (rf"\b(?:the )?(?:tangent|tan) of\s+({_N}\s*°?)", r"tan(\1)"),

@@ -106,6 +106,7 @@ _RESULT = re.compile(
     r"|listing|date|time|numbers?|contents?)(?: of (?:it|that|this))?)",
     _I,
 )
+_GLUED = re.compile(rf"[\w(\[{{=]{QUOTE}|{QUOTE}[\w)\]}}]")
 _COMPOSED = re.compile(
     r"^(?:an?|some|my|about|me|your)\b|\b(?:poem|story|essay|summary|email|letter|code|script|function"
     r"|program|haiku|song|joke|list of|article|report|translation)\b",
@@ -190,10 +191,10 @@ class FileReader:
         self, clause: str, named: Named | None
     ) -> tuple[list[Intent | Gap], str | Gap | None]:
         """What to do first, and the text to write: RESULT if the first thing gives it."""
-        texts = [m for m in re.finditer(QUOTE, clause) if named is None or not named.holds(m)]
-        if texts:
-            return [], "\n".join(self.quoted.at(m[0]) for m in texts)
         raw = _unquoted(clause, named)
+        given = self._given(clause, named, raw or "")
+        if given is not None:
+            return [], given
         if raw is None or _NOTHING.fullmatch(raw):
             return [], None
         if _RESULT.fullmatch(raw) and self.background.has_result:
@@ -204,6 +205,13 @@ class FileReader:
         if _COMPOSED.search(raw) and not _AFTER_PATH.search(clause[named.end :] if named else ""):
             return [], Gap("compose", raw)
         return [], raw
+
+    def _given(self, clause: str, named: Named | None, raw: str) -> str | None:
+        """The text in quotation marks, which are part of it when glued to it: print("hi")."""
+        if _GLUED.search(raw):
+            return self.quoted.restore(raw)
+        texts = [m for m in re.finditer(QUOTE, clause) if named is None or not named.holds(m)]
+        return "\n".join(self.quoted.at(m[0]) for m in texts) if texts else None
 
     def _cannot(self, clause: str, paths: list[Named]) -> list[Intent | Gap]:
         if _CANNOT.search(clause) and (paths or self._is_file(clause)):

@@ -31,11 +31,13 @@ class Quoted:
 
     text: str
     quotations: tuple[str, ...]
+    originals: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, request: str) -> "Quoted":
         """Take the quotations out of a request."""
         quotations: list[str] = []
+        originals: list[str] = []
 
         def take(found: re.Match[str]) -> str:
             if len(quotations) >= _MOST:
@@ -44,11 +46,12 @@ class Quoted:
             if found.lastgroup == "double":
                 inner = inner.replace('\\"', '"')
             quotations.append(inner)
+            originals.append(found[0])
             return chr(_FIRST + len(quotations) - 1)
 
         text = _QUOTATION.sub(take, _PRIVATE.sub("", request))
         text = _BLANK_LINES.sub("\n\n", _BLANKS.sub(" ", text))
-        return cls(text=text, quotations=tuple(quotations))
+        return cls(text=text, quotations=tuple(quotations), originals=tuple(originals))
 
     def at(self, letter: str) -> str:
         """The quotation that a letter stands for."""
@@ -57,6 +60,10 @@ class Quoted:
     def fill(self, text: str) -> str:
         """Text with its quotations put back, without their marks."""
         return re.sub(QUOTE, lambda found: self.at(found[0]), text)
+
+    def restore(self, text: str) -> str:
+        """Text with its quotations put back as they were written."""
+        return re.sub(QUOTE, lambda found: self.originals[ord(found[0]) - _FIRST], text)
 
 
 def quote(text: str) -> str:

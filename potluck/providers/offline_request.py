@@ -18,6 +18,7 @@ Part = Intent | Gap
 _VERB = (
     r"(?:write|create|make|save|put|store|append|add|read|show|print|display|open|list|search|find|grep"
     r"|look|replace|change|edit|copy|delete|remove|rename|move|run|calculate|compute|evaluate|tell|give"
+    r"|summari[sz]e|translate|explain|describe|rewrite|improve|analy[sz]e|fix|correct"
     r"|multiply|divide|subtract|what|which|how|then|also|please|count|convert|check)"
 )
 _THEN = (
@@ -32,13 +33,16 @@ _PERHAPS = (
     rf"|(?<!\s)\s*\n\s*(?!\s|{QUOTE})"
     rf"|(?<!\s)\s*,\s*(?:and\s+)?(?={_VERB}\b)|(?<!\s)\s+and\s+(?={_VERB}\b)|(?<=て)、|(?<=て) "
 )
+_ITEM = re.compile(rf"(?:^|(?<!\s)\s+)\d{{1,2}}\)\s+(?={_VERB}\b)", re.IGNORECASE)
+_FIRST_ITEM = re.compile(rf"(?:^|[\s:])1\)\s+{_VERB}\b", re.IGNORECASE)
 _SPLIT = re.compile(f"({_THEN})|({_PERHAPS})", re.IGNORECASE)
 _SEPARATOR = re.compile(r"^[\s,;.!?、。]*(?:and\s+)?(?:(?:also|please)\s+)?", re.IGNORECASE)
 _PLACE_FIRST = re.compile(r"\W*(?:in|into|to)\s+(?:the file\s+)?\S+", re.IGNORECASE)
 _SMALL_TALK = re.compile(
     r"(?:\W|\b(?:hi|hello|hey|there|good (?:morning|evening|afternoon|day)|thanks?|thank you|please"
-    r"|ok|okay|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう"
-    r"|ございます"
+    r"|do (?:the following|these|this)|first(?:ly)?|who are you|what can you do|help(?: me)?"
+    r"|(?:show|tell|give) me the (?:result|answer|output)"
+    r"|ok|okay|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう|ございます"
     r"|お願い(?:します)?|ください)*",
     re.IGNORECASE,
 )
@@ -67,7 +71,7 @@ def understand(text: str, background: Background) -> Request:
     if len(text) > MAX_REQUEST_CHARS or len(quoted.text) > MAX_UNQUOTED_CHARS:
         return Request(parts=(Gap("too_long", f"{MAX_UNQUOTED_CHARS:,}"),))
     reader = _Reader(quoted, background)
-    for clause, is_surely_new in _clauses(quoted.text):
+    for clause, is_surely_new in _clauses(_lines_of_list(quoted.text)):
         if not reader.has_room:
             break
         reader.take(clause, is_surely_new=is_surely_new)
@@ -163,6 +167,11 @@ class _Reader:
             return [Intent("current_time", args) for args in calls]
         expressions = to_expressions(plain, has_result=background.has_result)
         return [Intent("calculator", {"expression": e}) for e in expressions]
+
+
+def _lines_of_list(text: str) -> str:
+    """A list in one line, `1) read a.txt 2) read b.txt`, with a line for each item."""
+    return _ITEM.sub("\n- ", text) if _FIRST_ITEM.search(text) else text
 
 
 def _order(clause: str) -> str:

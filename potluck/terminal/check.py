@@ -136,13 +136,16 @@ def _home(settings: Settings) -> Fact:
 def _server(running: Running | None) -> Fact:
     if running is not None:
         return Fact("server", "ok", f"{running.url}, process {running.pid}")
-    with socket.socket() as probe:
-        probe.settimeout(CONNECT_TIMEOUT_S)
-        taken = probe.connect_ex(("127.0.0.1", DEFAULT_PORT)) == 0
-    if taken:
+    if _in_use(DEFAULT_PORT):
         text = f"not running, and another program uses port {DEFAULT_PORT}"
         return Fact("server", "off", text, f"potluck serve --port {DEFAULT_PORT + 1}")
     return Fact("server", "off", "not running", "potluck serve")
+
+
+def _in_use(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(CONNECT_TIMEOUT_S)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _database(settings: Settings, running: Running | None) -> Fact:

@@ -391,9 +391,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2_000
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2_000)
 @given(request=st.text(max_size=80) | st.lists(WORDS, max_size=25).map(" ".join))
 def test_any_text_ends_in_an_answer(tmp_path: Path, request: str) -> None:
     with use_workspace(Workspace(tmp_path / "root")):

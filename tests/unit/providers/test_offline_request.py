@@ -116,6 +116,10 @@ def test_asks_the_clock_once_for_each_place() -> None:
         ("save buy milk to a.txt", [("write_file", {"path": "a.txt", "text": "buy milk"})]),
         ("create a.md containing x and y", [("write_file", {"path": "a.md", "text": "x and y"})]),
         ("Create a.md with:\n- a\n- b", [("write_file", {"path": "a.md", "text": "- a\n- b"})]),
+        (
+            'Create a.py containing print("hi")',
+            [("write_file", {"path": "a.py", "text": 'print("hi")'})],
+        ),
         ("Create an empty file x.txt", [("write_file", {"path": "x.txt", "text": ""})]),
         ("In a.txt write good day", [("write_file", {"path": "a.txt", "text": "good day"})]),
         (
@@ -149,6 +153,10 @@ def test_understands_files(request_text: str, intents: list[tuple[str, dict[str,
         ("1. Write a.txt with the text one\n2. Read a.txt", ["write_file", "read_file"]),
         ("- List the files\n- What is 2+2?", ["list_files", "calculator"]),
         (
+            'Do: 1) write "A" to a.txt 2) read it 3) what is (3 + 2) * 2',
+            ["write_file", "read_file", "calculator"],
+        ),
+        (
             "Write hi to a.txt, read it back, and tell me the time",
             ["write_file", "read_file", "current_time"],
         ),
@@ -174,6 +182,7 @@ def test_understands_several_things_in_order(request_text: str, names: list[str]
         ("Write a poem to poem.txt", "compose"),
         ("Write a.txt", "no_text"),
         ("delete a.txt", "no_tool"),
+        ("Summarize the plot of Hamlet", "needs_llm"),
     ],
 )
 def test_knows_what_it_cannot_do(request_text: str, why: str) -> None:

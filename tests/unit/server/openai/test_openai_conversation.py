@@ -38,6 +38,7 @@ class FakeThreads:
 
     async def get_state(self, thread_id: str) -> Any:
         self.calls.append("get_state")
+        assert thread_id == CHAT.thread_id
         if self.messages is None:
             answer = httpx.Response(404, request=httpx.Request("GET", "http://test"))
             raise NotFoundError("no such thread", response=answer, body=None)
@@ -106,7 +107,7 @@ async def test_an_unfinished_answer_is_to_be_continued() -> None:
 async def test_says_when_the_server_cannot_be_reached() -> None:
     class Down(FakeThreads):
         async def get_state(self, thread_id: str) -> Any:
-            raise httpx.ConnectError("down")
+            raise httpx.ConnectError(thread_id)
 
     with pytest.raises(RunError) as caught:
         await input_for(Down(), CHAT, messages("one", "answer", "two"))

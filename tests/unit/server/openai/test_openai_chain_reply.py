@@ -1,0 +1,176 @@
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
+
+from potluck.providers.chain import Call
+from potluck.server.openai.chain_reply import background_call, call_of, chain_reply
+from potluck.server.openai.deltas import Called, Delta, Finished, Said, Thought
+from potluck.server.openai.request import ChatRequest
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+@dataclass
+class FakeChain:
+    """Answers every call with the same messages, streamed or whole."""
+
+    answer: list[AIMessage]
+    calls: list[Call] = field(default_factory=list)
+
+    def runnable(self, call: Call) -> Runnable[Any, Any]:
+        self.calls.append(call)
+        if not isinstance(self.answer[0], AIMessageChunk):
+            return RunnableLambda(self._whole)
+        return RunnableGenerator(self._stream)  # type: ignore[arg-type]
+
+    async def _whole(self, _: list[BaseMessage]) -> AIMessage:
+        return self.answer[0]
+
+    async def _stream(self, _: AsyncIterator[Any]) -> AsyncIterator[AIMessage]:
+        for chunk in self.answer:
+            yield chunk
+
+
+def request(**changes: Any) -> ChatRequest:
+    body = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], **changes}
+    return ChatRequest.model_validate(body)
+
+
+async def deltas(*answer: AIMessage) -> list[Delta]:
+    streamed = isinstance(answer[0], AIMessageChunk)
+    chain: Any = FakeChain(list(answer))
+    asked = request(stream=streamed)
+    return [delta async for delta in chain_reply(asked, call_of(asked, None), chain=chain)]
+
+
+def usage(given: int, made: int) -> Any:
+    return {"input_tokens": given, "output_tokens": made, "total_tokens": given + made}
+
+
+def chunk(index: int | None, call_id: str | None, name: str | None, args: str) -> AIMessageChunk:
+    piece = tool_call_chunk(index=index, id=call_id, name=name, args=args)
+    return AIMessageChunk("", tool_call_chunks=[piece])
+
+
+async def test_streams_text_and_sums_the_usage() -> None:
+    assert await deltas(
+        AIMessageChunk("a", usage_metadata=usage(5, 1)),
+        AIMessageChunk(""),
+        AIMessageChunk("b", usage_metadata=usage(0, 2)),
+    ) == [Said("a"), Said("b"), Finished("stop", 5, 3)]
+
+
+async def test_a_whole_message_gives_the_same_deltas() -> None:
+    call = {"name": "f", "args": {"x": "é"}, "id": "c", "type": "tool_call"}
+    message = AIMessage("a", tool_calls=[call], usage_metadata=usage(5, 3))
+    assert await deltas(message) == [
+        Said("a"),
+        Called(0, '{"x": "é"}', id="c", name="f"),
+        Finished("tool_calls", 5, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("length", "length"),
+        ("MAX_TOKENS", "length"),
+        ("SAFETY", "content_filter"),
+        ("STOP", "stop"),
+        ("eos", "stop"),
+    ],
+)
+async def test_says_why_it_stopped_in_openais_words(told: str, reason: str) -> None:
+    last = AIMessageChunk("a", response_metadata={"finish_reason": told})
+    assert (await deltas(last))[-1] == Finished(reason, 0, 0)  # type: ignore[arg-type]
+
+
+async def test_shows_reasoning_in_either_form() -> None:
+    found = await deltas(
+        AIMessageChunk("", additional_kwargs={"reasoning_content": "one"}),
+        AIMessageChunk([{"type": "thinking", "thinking": "two"}]),
+        AIMessageChunk([{"type": "text", "text": "answer"}]),
+    )
+    assert found[:-1] == [Thought("one"), Thought("two"), Said("answer")]
+
+
+async def test_pieces_of_numbered_calls_find_their_call() -> None:
+    found = await deltas(
+        chunk(0, "a", "f", ""),
+        chunk(0, None, None, "{}"),
+        chunk(1, "b", "g", "["),
+        chunk(1, None, None, "]"),
+    )
+    assert found[:-1] == [
+        Called(0, "", id="a", name="f"),
+        Called(0, "{}"),
+        Called(1, "[", id="b", name="g"),
+        Called(1, "]"),
+    ]
+
+
+async def test_calls_told_apart_by_id_alone_are_numbered() -> None:
+    found = await deltas(chunk(0, "a", "f", "{}"), chunk(0, "b", "g", "{}"))
+    assert [(d.index, d.id) for d in found if isinstance(d, Called)] == [(0, "a"), (1, "b")]
+
+
+async def test_an_id_in_every_piece_begins_no_new_call() -> None:
+    found = await deltas(chunk(0, "a", "f", "{"), chunk(0, "a", None, "}"))
+    assert found[:-1] == [Called(0, "{", id="a", name="f"), Called(0, "}")]
+
+
+async def test_a_call_without_an_id_gets_one() -> None:
+    first, second, _ = await deltas(chunk(None, None, "f", "{"), chunk(None, None, None, "}"))
+    assert isinstance(first, Called)
+    assert first.id is not None
+    assert first.id.startswith("call_")
+    assert second == Called(0, "}")
+
+
+def test_parameters_and_tools_pass_through() -> None:
+    asked = request(
+        temperature=0.5,
+        top_p=0.9,
+        max_tokens=9,
+        max_completion_tokens=7,
+        stop=["x"],
+        seed=3,
+        response_format={"type": "json_object"},
+        tools=[TOOL],
+        tool_choice="required",
+    )
+    call = call_of(asked, "groq/m")
+    assert call.params == {
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "max_tokens": 7,
+        "stop": ["x"],
+        "seed": 3,
+        "response_format": {"type": "json_object"},
+    }
+    assert (list(call.tools), call.tool_choice, call.only) == ([TOOL], "any", "groq/m")
+
+
+@pytest.mark.parametrize(
+    ("choice", "meant"),
+    [
+        ("auto", "auto"),
+        ("none", "none"),
+        ({"type": "function", "function": {"name": "f"}}, "f"),
+        (None, None),
+    ],
+)
+def test_tool_choice_in_the_chains_words(choice: Any, meant: str | None) -> None:
+    assert call_of(request(tools=[TOOL], tool_choice=choice), None).tool_choice == meant
+
+
+def test_a_background_task_goes_to_whoever_does_small_ones() -> None:
+    call = background_call(request(tools=[TOOL], max_tokens=50))
+    assert (call.task_type, call.only, call.prefer) == ("simple_task", None, None)
+    assert call.tools == ()
+    assert call.params == {"max_tokens": 50}

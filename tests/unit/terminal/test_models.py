@@ -1,0 +1,70 @@
+"""The catalog as `potluck models` shows it."""
+
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from potluck.errors import ConfigError
+from potluck.settings import Settings
+from potluck.terminal.models import ModelRow, models, print_models
+
+CATALOG = """
+providers:
+  mine:
+    api: openai
+    base_url: http://127.0.0.1:1/v1
+    api_key_env: MINE_API_KEY
+    models:
+      - id: small
+        context: 32000
+        limits: {requests_per_minute: 30, tokens_per_day: 200000}
+        checked_on: 2026-11-21
+  other:
+    api: groq
+    api_key_env: OTHER_API_KEY
+    models: [{id: big/one}]
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    (tmp_path / "providers.yaml").write_text(CATALOG)
+    monkeypatch.delenv("MINE_API_KEY", raising=False)
+    monkeypatch.setenv("OTHER_API_KEY", "secret-key")
+    return Settings(potluck_config_dir=tmp_path, potluck_env_file=tmp_path / ".env")
+
+
+def printed(rows: list[ModelRow]) -> list[str]:
+    out = io.StringIO()
+    print_models(rows, Console(file=out, width=40))
+    return out.getvalue().splitlines()
+
+
+def test_what_is_on_stands_first(settings: Settings) -> None:
+    rows = models(settings)
+    assert [(row.ref, row.on) for row in rows] == [("other/big/one", True), ("mine/small", False)]
+    assert "MINE_API_KEY" in rows[1].reason
+
+
+def test_each_model_has_one_line_however_narrow_the_terminal(settings: Settings) -> None:
+    heading, line = printed(models(settings))[-2:]
+    assert heading == "mine off  MINE_API_KEY is not set"
+    assert line.split() == (
+        "small 32k json tools 30 req/min, 200,000 tok/day (checked 2026-11-21)".split()
+    )
+
+
+def test_rows_are_json_and_hold_no_key(settings: Settings) -> None:
+    text = json.dumps([asdict(row) for row in models(settings)])
+    assert "secret-key" not in text
+    assert json.loads(text)[1]["limits"] == {"requests_per_minute": 30, "tokens_per_day": 200000}
+
+
+def test_a_broken_catalog_is_a_config_error(settings: Settings) -> None:
+    (settings.potluck_config_dir / "providers.yaml").write_text("providers: [")
+    with pytest.raises(ConfigError):
+        models(settings)

@@ -1,0 +1,105 @@
+"""What a turn looks like on the terminal."""
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from potluck.events import Event
+from potluck.server.turn import Happened, Part, Piece, Values
+from potluck.terminal.screen import Screen, lines_of
+
+
+def said(text: str, message_id: str = "m1") -> Piece:
+    message = {"type": "AIMessageChunk", "id": message_id, "content": text}
+    return Piece(message, node="triage", for_user=True)
+
+
+def happened(**event: Any) -> Happened:
+    return Happened(event)  # type: ignore[arg-type]
+
+
+STEP = happened(type="step", node="triage", text="Reading the request")
+
+
+def shown(*parts: Part) -> tuple[str, str]:
+    """Standard output, and what is beside it."""
+    out, beside = io.StringIO(), io.StringIO()
+    screen = Screen(Console(file=out, width=20), Console(file=beside, width=20))
+    for part in parts:
+        screen.show(part)
+    screen.end()
+    return out.getvalue(), beside.getvalue()
+
+
+def test_only_the_answer_goes_to_standard_output() -> None:
+    out, beside = shown(STEP, said("It is "), said("42."))
+    assert out == "It is 42.\n"
+    assert beside == "· Reading the request\n"
+
+
+def test_long_lines_are_left_to_the_terminal_to_wrap() -> None:
+    text = "a fairly long answer that is wider than the terminal is"
+    assert shown(said(text))[0] == f"{text}\n"
+
+
+def test_brackets_are_text_and_no_markup() -> None:
+    assert shown(said("[bold]x[/bold] :smile:"))[0] == "[bold]x[/bold] :smile:\n"
+
+
+def test_an_event_in_the_middle_of_a_line_begins_a_new_one() -> None:
+    out, _ = shown(said("Let me look."), STEP, said("Found.", "m2"))
+    assert out == "Let me look.\n\n\nFound.\n"
+
+
+def test_an_answer_that_was_not_streamed_is_shown_at_the_end() -> None:
+    messages = [{"type": "human", "content": "hi"}, {"type": "ai", "id": "m", "content": "Why?"}]
+    assert shown(Values({"messages": messages}))[0] == "Why?\n"
+
+
+def test_control_sequences_of_models_and_tools_do_not_reach_the_terminal() -> None:
+    event = happened(type="tool_result", id="1", name="cat", ok=True, text="a\x1b[31mred\x07")
+    out, beside = shown(event, said("x\x1b]0;title\x07y\r\nz"))
+    assert "\x1b" not in out + beside
+    assert "\x07" not in out + beside
+    assert out == "x]0;titley\nz\n"
+
+
+def lines(**event: Any) -> list[str]:
+    typed: Event = event  # type: ignore[assignment]
+    return lines_of(typed)
+
+
+def test_a_plan_shows_every_step_with_its_status() -> None:
+    steps = [
+        {"id": 1, "goal": "Look", "status": "done"},
+        {"id": 2, "goal": "Write", "status": "doing"},
+        {"id": 3, "goal": "Check", "status": "todo"},
+        {"id": 4, "goal": "Send", "status": "failed"},
+    ]
+    assert lines(type="plan", steps=steps) == [
+        "  ● 1. Look",
+        "  ◐ 2. Write",
+        "  ○ 3. Check",
+        "  ✗ 4. Send",
+    ]
+
+
+def test_tool_calls_and_results_are_cut_to_what_a_person_reads() -> None:
+    (call,) = lines(type="tool_call", id="1", name="write_file", args={"text": "x" * 500})
+    assert call.startswith("→ write_file(text='xxx")
+    assert len(call) == 160
+    text = "\n".join(map(str, range(10)))
+    result = lines(type="tool_result", id="1", name="f", ok=True, text=text)
+    assert result == ["← 0", "  1", "  2", "  3", "  4", "  5", "  … 4 more lines"]
+    assert lines(type="tool_result", id="1", name="f", ok=False, text="no file") == ["✗ no file"]
+    assert lines(type="tool_result", id="1", name="f", ok=True, text="") == ["← (nothing)"]
+
+
+def test_failover_and_verdict_say_why() -> None:
+    (failover,) = lines(type="failover", failed="groq/x", reason="day quota spent")
+    assert "groq/x" in failover
+    assert "day quota spent" in failover
+    (verdict,) = lines(type="verdict", verdict="retry", reason="step 2 is empty")
+    assert "retry" in verdict
+    assert "step 2 is empty" in verdict

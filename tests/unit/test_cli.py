@@ -1,0 +1,75 @@
+"""Arguments, exit codes and errors of the command line."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from potluck import cli
+from potluck.errors import StartError
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["potluck", *args])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(caught.value.code or 0)
+
+
+def test_an_error_of_ours_is_one_line_with_the_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def serve(_: object, **__: object) -> None:
+        raise StartError("Port 8123 is in use.", fix="Choose another.")
+
+    monkeypatch.setattr("potluck.server.serve.serve", serve)
+    assert run(monkeypatch, "serve") == 1
+    assert capsys.readouterr() == ("", "potluck: Port 8123 is in use. Choose another.\n")
+
+
+def test_an_interrupt_ends_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def chat(_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("potluck.terminal.chat.chat", chat)
+    assert run(monkeypatch, "chat", "hi") == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_arguments_reach_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("potluck.terminal.chat.chat", lambda _, **given: seen.update(given))
+    monkeypatch.setattr("potluck.server.serve.serve", lambda _, **given: seen.update(given))
+    monkeypatch.setattr(
+        "potluck.simulator.server.run", lambda host, port, **given: seen.update(given, at=port)
+    )
+    assert run(monkeypatch, "chat", "hello there", "--thread", "notes", "--url", "http://x") == 0
+    assert seen == {"message": "hello there", "thread": "notes", "url": "http://x"}
+    seen.clear()
+    assert run(monkeypatch, "serve", "--host", "0.0.0.0", "--port", "9") == 0
+    assert seen == {"host": "0.0.0.0", "port": 9}
+    seen.clear()
+    assert run(monkeypatch, "simulate", "--port", "9", "--speed", "60", "--scenario", "chaos") == 0
+    assert seen == {"at": 9, "speed": 60.0, "scenario": "chaos"}
+
+
+@pytest.mark.parametrize(
+    "args", [("serve", "--port", "99999"), ("simulate", "--speed", "0"), ("nonsense",)]
+)
+def test_wrong_arguments_are_refused(
+    monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    assert run(monkeypatch, *args) == 2
+
+
+def test_help_does_not_load_what_is_heavy() -> None:
+    code = (
+        "import sys, potluck.cli\n"
+        "heavy = {'langgraph', 'langchain_core', 'fastapi', 'httpx', 'pydantic', 'uvicorn'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
