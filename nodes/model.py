@@ -7,7 +7,6 @@ from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from langchain_core.tools import BaseTool
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
-from tools.registry import tools as all_tools
 
 from graph.state import Context, ModelTask, TaskType, Usage
 from nodes.budget import max_calls
@@ -16,6 +15,7 @@ from potluck import engine
 from potluck.errors import ProviderError
 from potluck.events import AUDIENCE_KEY, Audience, FailoverEvent
 from potluck.providers.chain import Call
+from tools.registry import tools as all_tools
 
 MODEL_PROMPT = """\
 You are the executor of Potluck, an agent that gets work done with tools.

@@ -7,14 +7,14 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
-from tools.registry import spec
-from tools.registry import tools as all_tools
 
 from graph.state import NOTHING_USED, Context, ToolTask
 from nodes.progress import tell
 from potluck import engine
 from potluck.errors import ToolError
 from potluck.events import ToolCallEvent, ToolResultEvent
+from tools.registry import spec
+from tools.registry import tools as all_tools
 from tools.workspace import Workspace, use_workspace
 
 # The third identical call is refused: a model that repeats itself learns nothing new from it.

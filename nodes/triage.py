@@ -3,12 +3,12 @@
 from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
-from tools.registry import tools
 
 from graph.state import Context, State
 from nodes.model import Ask, ask_model, usage_of
 from nodes.progress import tell_step
 from nodes.task_type import task_type_of
+from tools.registry import tools
 
 TRIAGE_PROMPT = """\
 You are Potluck, a helpful agent with tools. Decide by acting:

@@ -13,6 +13,7 @@ MAX_LISTED = 200
 MAX_FOUND = 100
 MAX_LINE_CHARS = 300
 MAX_SEARCHED_BYTES = 1_000_000
+MAX_SEARCHED_BYTES_IN_ALL = 100_000_000
 
 
 @tool(parse_docstring=True)
@@ -68,8 +69,8 @@ def write_file(path: str, text: str, append: bool = False) -> str:  # noqa: FBT0
     workspace = current_workspace()
     is_new = workspace.append(path, content) if append else workspace.write(path, content)
     if append and not is_new:
-        return f"Added {len(content):,} bytes to {path}."
-    return f"Wrote {path} ({len(content):,} bytes, {'new' if is_new else 'replaced'})."
+        return f"Added {_sized(len(content))} to {path}."
+    return f"Wrote {path} ({_sized(len(content))}, {'new' if is_new else 'replaced'})."
 
 
 @tool(parse_docstring=True)
@@ -112,11 +113,15 @@ def search_files(text: str = "", name: str = "", path: str = "") -> str:
 def _described(entry: Entry) -> str:
     match entry.kind:
         case "file":
-            return f"{entry.path} ({entry.size_bytes:,} bytes)"
+            return f"{entry.path} ({_sized(entry.size_bytes or 0)})"
         case "folder":
             return f"{entry.path}/"
         case _:
             return f"{entry.path} ({entry.kind}, not followed)"
+
+
+def _sized(count: int) -> str:
+    return f"{count:,} {'byte' if count == 1 else 'bytes'}"
 
 
 def _cut(path: str, lines: list[str], start_line: int) -> str:
@@ -155,7 +160,11 @@ def _is_wanted(entry: Entry, name: str) -> bool:
 def _hits(workspace: Workspace, files: list[Entry], text: str) -> tuple[list[str], int]:
     hits: list[str] = []
     skipped = 0
-    for entry in files:
+    room = MAX_SEARCHED_BYTES_IN_ALL
+    for number, entry in enumerate(files):
+        room -= entry.size_bytes or 0
+        if room < 0:
+            return hits, skipped + len(files) - number
         try:
             content = decode(workspace.read(entry.path, max_bytes=MAX_SEARCHED_BYTES), entry.path)
         except ToolError:

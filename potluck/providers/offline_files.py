@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from potluck.providers.offline_intent import Background, Gap, Intent
 from potluck.providers.offline_paths import Named, paths_in
 from potluck.providers.offline_quotes import QUOTE, RESULT, Quoted
+from potluck.providers.offline_texts import follows_path, target_of, text_for
 
 _I = re.IGNORECASE | re.DOTALL
 _PRONOUN = r"(?:it|that|this|them|(?:the|that|this) (?:file|same file|new file)|back)"
@@ -74,31 +75,6 @@ _EDIT = (
 )
 _EVERYWHERE = re.compile(r"\b(?:everywhere|all|every|each)\b|すべて|全て|全部", _I)
 
-_AFTER_PATH = re.compile(
-    r"^[\s,.]*(?:(?:that|which|and|it|should|to)\s+)*"
-    r"(?:with|containing|contains?|saying|says?|reading|reads?|holding|hold|put|write|add|have|has)\b\s*"
-    r"(?:(?:in it|into it|to it|inside)\s+)?"
-    r"(?:(?:the|this|a|an|just|only|exact|following|single)\s+)*"
-    r"(?:(?:text|contents?|words?|lines?|body|message|string|sentence)\b\s*)?(?:of\b|:|=|-\s)?\s*(?P<text>.+)$"
-    r"|^\s*(?::|=|,?\s*text:)\s*(?P<plain>.+)$",
-    _I,
-)
-_VERB = (
-    r"(?:write|create|make|save|put|store|record|note down|append|add|overwrite)"
-    r"(?:\s+(?:down|out))?"
-)
-_BEFORE_PATH = re.compile(
-    rf"\b{_VERB}\b\s*:?\s*(?P<text>.*?)[\s,]*"
-    r"(?:\b(?:in|to|into|inside|as|on|onto|at the end of|under|of)\b\s*)"
-    r"(?:(?:a|an|the|my|this|end of|new|empty|text|plain)\s+)*"
-    r"(?:file\s*)?(?:(?:named|called)\s*)?:?\s*$",
-    _I,
-)
-_LABEL = re.compile(
-    r"^(?:(?:the|this|a|an|following|new|exact)\s+)*(?:text|line|words?|contents?|string|message|sentence|number)\b"
-    r"(?:\s*[:=]\s*|\s+(?=\S))",
-    _I,
-)
 _NOTHING = re.compile(r"(?:(?:a|an|the|new|empty|text|plain|blank|simple)\s*)*(?:file)?", _I)
 _RESULT = re.compile(
     r"(?:it|that|this|them|(?:(?:the|this|that|its) )?(?:results?|answers?|outputs?|totals?"
@@ -168,7 +144,7 @@ class FileReader:
         appends = bool(_APPEND.search(clause))
         if not appends and not _WRITE.search(clause):
             return []
-        named = _written_to(clause, paths)
+        named = target_of(clause, paths)
         target = named.path if named else self._target(clause, [])
         if target is None:
             return [Gap("no_name", self.quoted.fill(clause))] if self._is_file(clause) else []
@@ -191,7 +167,7 @@ class FileReader:
         self, clause: str, named: Named | None
     ) -> tuple[list[Intent | Gap], str | Gap | None]:
         """What to do first, and the text to write: RESULT if the first thing gives it."""
-        raw = _unquoted(clause, named)
+        raw = text_for(clause, named)
         given = self._given(clause, named, raw or "")
         if given is not None:
             return [], given
@@ -202,7 +178,7 @@ class FileReader:
         first = self.facts(re.sub(r"^the result of\s+", "", raw, flags=re.IGNORECASE))
         if len(first) == 1 and isinstance(first[0], Intent):
             return list(first), RESULT
-        if _COMPOSED.search(raw) and not _AFTER_PATH.search(clause[named.end :] if named else ""):
+        if _COMPOSED.search(raw) and not follows_path(clause, named):
             return [], Gap("compose", raw)
         return [], raw
 
@@ -272,29 +248,6 @@ class FileReader:
         if re.fullmatch(QUOTE, stripped):
             return self.quoted.at(stripped)
         return self.quoted.fill(stripped)
-
-
-def _written_to(clause: str, paths: list[Named]) -> Named | None:
-    """The path that is written to: the one after `to` or `in`, else the first unquoted."""
-    for named in reversed(paths):
-        if re.search(
-            r"\b(?:to|in|into|as|file|called|named)\s*$", clause[: named.start], re.IGNORECASE
-        ):
-            return named
-    return next((n for n in paths if not n.is_quoted), paths[0] if paths else None)
-
-
-def _unquoted(clause: str, named: Named | None) -> str | None:
-    """The text to write, where it is not in quotation marks: after the path, or before it."""
-    if named is None:
-        found = re.search(rf"\b{_VERB}\b\s+(.+?)\s+(?:to|in|into|at the end of)\s+\S+", clause, _I)
-        return _LABEL.sub("", found[1].strip()) if found else None
-    if after := _AFTER_PATH.search(clause[named.end :]):
-        text: str = (after["text"] or after["plain"]).strip()
-        return text if re.search(r"[^\s:=-]", text) else None
-    if before := _BEFORE_PATH.search(clause[: named.start]):
-        return _LABEL.sub("", before["text"].strip())
-    return None
 
 
 def _on_a_line_of_its_own(text: str) -> str:

@@ -42,7 +42,8 @@ _SMALL_TALK = re.compile(
     r"(?:\W|\b(?:hi|hello|hey|there|good (?:morning|evening|afternoon|day)|thanks?|thank you|please"
     r"|do (?:the following|these|this)|first(?:ly)?|who are you|what can you do|help(?: me)?"
     r"|(?:show|tell|give) me the (?:result|answer|output)"
-    r"|ok|okay|and|then|so|now|you|very much|a lot|cheers|potluck)\b|こんにちは|ありがとう|ございます"
+    r"|ok|okay|and|then|so|now|you|very much|a lot|cheers|potluck)\b"
+    r"|こんにちは|ありがとう|ございます"
     r"|お願い(?:します)?|ください)*",
     re.IGNORECASE,
 )

@@ -20,7 +20,7 @@ _BUILD_ON = re.compile(r"^Results you can build on:\n(.*?)\n\n\Z", re.DOTALL | r
 _REPORT = re.compile(r"\AStep \d+ \((?:todo|doing|done|failed)\): ")
 _REPORTED = re.compile(r"^Result: (.*?)(?=\n\nStep \d+ \(|\Z)", re.DOTALL | re.MULTILINE)
 _COMPLAINT = re.compile(r"\AYour call of `\w+` cannot be used: ")
-_JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Turn:
     @property
     def in_japanese(self) -> bool:
         """Whether to answer in Japanese."""
-        return bool(_JAPANESE.search(self.request))
+        return bool(_KANA.search(self.request))
 
 
 def read_turn(messages: Sequence[BaseMessage]) -> Turn:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from potluck import engine
 from potluck.server import langserve_door, loopback, openai
 from potluck.server.address import served
+from potluck.server.run_input import RunInput
 
 
 @asynccontextmanager
@@ -39,6 +40,7 @@ async def _runs_kept() -> AsyncIterator[None]:
 def create_app() -> FastAPI:
     """Our doors: OpenAI under /v1, LangServe under /agent."""
     made = FastAPI(title="Potluck", lifespan=lifespan)
+    made.add_middleware(RunInput)
     openai.mount(made)
     langserve_door.mount(made)
     return made

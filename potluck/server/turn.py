@@ -116,6 +116,7 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
                 part = _part(sse.event, sse.data)
                 if part is not None:
                     yield part
+        ended = True
     except httpx.HTTPStatusError as error:
         refused = error.response.status_code
         raise RunError(str(error), status=refused if refused < 500 else 502) from error

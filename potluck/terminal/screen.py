@@ -40,6 +40,9 @@ class Screen:
 
     def _write(self, text: str) -> None:
         text = printable(text)
+        if not self._in_line and text.startswith("\n\n"):
+            # The line has been ended already for what happened in between.
+            text = text[1:]
         if not text:
             return
         self._out.print(Text(text), end="", soft_wrap=True)

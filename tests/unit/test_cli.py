@@ -44,16 +44,16 @@ def test_arguments_reach_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("potluck.terminal.chat.chat", lambda _, **given: seen.update(given))
     monkeypatch.setattr("potluck.server.serve.serve", lambda _, **given: seen.update(given))
     monkeypatch.setattr(
-        "potluck.simulator.server.run", lambda host, port, **given: seen.update(given, at=port)
+        "potluck.simulator.server.run", lambda *at, **given: seen.update(given, at=at)
     )
     assert run(monkeypatch, "chat", "hello there", "--thread", "notes", "--url", "http://x") == 0
     assert seen == {"message": "hello there", "thread": "notes", "url": "http://x"}
     seen.clear()
-    assert run(monkeypatch, "serve", "--host", "0.0.0.0", "--port", "9") == 0
-    assert seen == {"host": "0.0.0.0", "port": 9}
+    assert run(monkeypatch, "serve", "--host", "127.0.0.2", "--port", "9") == 0
+    assert seen == {"host": "127.0.0.2", "port": 9}
     seen.clear()
     assert run(monkeypatch, "simulate", "--port", "9", "--speed", "60", "--scenario", "chaos") == 0
-    assert seen == {"at": 9, "speed": 60.0, "scenario": "chaos"}
+    assert seen == {"at": ("127.0.0.1", 9), "speed": 60.0, "scenario": "chaos"}
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_writes_and_reads_back_in_order(ask: Ask, workspace: Workspace) -> None:
 
 def test_lists_the_workspace(ask: Ask, workspace: Workspace) -> None:
     workspace.write("a.txt", b"x")
-    assert "a.txt (1 bytes)" in answer(ask("List the files in my workspace"))
+    assert "a.txt (1 byte)" in answer(ask("List the files in my workspace"))
 
 
 def test_tells_the_day_elsewhere(ask: Ask) -> None:

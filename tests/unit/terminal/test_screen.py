@@ -49,7 +49,7 @@ def test_brackets_are_text_and_no_markup() -> None:
 
 def test_an_event_in_the_middle_of_a_line_begins_a_new_one() -> None:
     out, _ = shown(said("Let me look."), STEP, said("Found.", "m2"))
-    assert out == "Let me look.\n\n\nFound.\n"
+    assert out == "Let me look.\n\nFound.\n"
 
 
 def test_an_answer_that_was_not_streamed_is_shown_at_the_end() -> None:

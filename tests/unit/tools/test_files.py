@@ -29,7 +29,7 @@ def test_writes_reads_and_edits(workspace: Workspace) -> None:
 def test_appends(workspace: Workspace) -> None:
     write_file.invoke({"path": "a.txt", "text": "1", "append": True})
     assert write_file.invoke({"path": "a.txt", "text": "2", "append": True}) == (
-        "Added 1 bytes to a.txt."
+        "Added 1 byte to a.txt."
     )
     assert workspace.read("a.txt") == b"12"
 
