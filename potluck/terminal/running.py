@@ -1,6 +1,7 @@
 """The server that the terminal talks to: one that runs already, or one for the length of a chat."""
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import IO
 
 import httpx
@@ -19,6 +21,8 @@ from potluck.errors import StartError
 from potluck.settings import Settings
 
 SERVER_FILE = "server.json"
+OK = 200
+UNAUTHORIZED = 401
 PROBE_TIMEOUT_S = 2.0
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
@@ -43,7 +47,7 @@ def find(settings: Settings) -> Running | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     alive = found.pid is not None and psutil.pid_exists(found.pid)
-    return found if alive and answers(found.url) else None
+    return found if alive and probe(found) == OK else None
 
 
 def own_key(settings: Settings) -> SecretStr | None:
@@ -54,12 +58,15 @@ def own_key(settings: Settings) -> SecretStr | None:
     return SecretStr(parts[1] if len(parts) > 1 else parts[0])
 
 
-def answers(url: str) -> bool:
-    """Whether a LangGraph API answers there."""
+def probe(running: Running) -> int | None:
+    """The HTTP status with which a LangGraph API answers there; None when nothing does."""
+    headers = {"X-Api-Key": running.key.get_secret_value()} if running.key else {}
     try:
-        return httpx.get(f"{url.rstrip('/')}/info", timeout=PROBE_TIMEOUT_S).status_code == 200
+        return httpx.get(
+            f"{running.url}/info", headers=headers, timeout=PROBE_TIMEOUT_S
+        ).status_code
     except (httpx.HTTPError, httpx.InvalidURL):
-        return False
+        return None
 
 
 @contextmanager
@@ -69,12 +76,7 @@ def server(settings: Settings, url: str | None, console: Console) -> Iterator[Ru
     Raises StartError when none answers and none can be started.
     """
     if url is not None:
-        if not answers(url):
-            raise StartError(
-                f"No Potluck server answers at {url}.",
-                fix="Start one with `potluck serve`, or leave --url out.",
-            )
-        yield Running(url.rstrip("/"), key=own_key(settings))
+        yield _at(url, settings)
         return
     found = find(settings)
     if found is not None:
@@ -82,6 +84,22 @@ def server(settings: Settings, url: str | None, console: Console) -> Iterator[Ru
         return
     with _child(settings, console) as started:
         yield started
+
+
+def _at(url: str, settings: Settings) -> Running:
+    running = Running(url.rstrip("/"), key=own_key(settings))
+    status = probe(running)
+    if status == UNAUTHORIZED:
+        raise StartError(
+            f"The server at {url} does not take the key.",
+            fix="Put one that it takes first into POTLUCK_API_KEYS.",
+        )
+    if status != OK:
+        raise StartError(
+            f"No Potluck server answers at {url}.",
+            fix="Start one with `potluck serve`, or leave --url out.",
+        )
+    return running
 
 
 @contextmanager
@@ -93,11 +111,28 @@ def _child(settings: Settings, console: Console) -> Iterator[Running]:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            with console.status("Starting the server …"):
-                started = _wait(process, settings, log)
-            yield started
+            with _ended_by_signals():
+                with console.status("Starting the server …"):
+                    started = _wait(process, settings, log)
+                yield started
         finally:
             _stop(process)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A closed terminal and SIGTERM unwind the program, so that the child is not left behind."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), _leave) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _wait(process: subprocess.Popen[bytes], settings: Settings, log: IO[str]) -> Running:

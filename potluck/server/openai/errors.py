@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from potluck.errors import ChainError, ErrorKind, PotluckError
+from potluck.errors import ChainError, ErrorKind, PotluckError, ProviderError
 from potluck.server.thread_queue import ThreadBusyError
 from potluck.server.turn import RunError
 
@@ -21,15 +21,14 @@ NO_RETRY = {"x-should-retry": "false"}
 # Longer than this the SDKs do not wait; they would retry at once and fail again.
 MAX_SDK_WAIT_S = 60
 
-QUOTA_KINDS = frozenset(
-    {
-        ErrorKind.MINUTE,
-        ErrorKind.DAY,
-        ErrorKind.MONTH,
-        ErrorKind.CREDITS,
-        ErrorKind.CONCURRENCY,
-    }
-)
+# The kinds that are about quota, and when to ask again where the provider does not tell.
+QUOTA_WAITS_S: Mapping[ErrorKind, int] = {
+    ErrorKind.CONCURRENCY: 10,
+    ErrorKind.MINUTE: 60,
+    ErrorKind.DAY: 3600,
+    ErrorKind.MONTH: 3600,
+    ErrorKind.CREDITS: 3600,
+}
 
 
 class ErrorObject(TypedDict):
@@ -168,7 +167,7 @@ def _from_chain(error: ChainError) -> ApiError:
     meaning = _meaning(error)
     headers: dict[str, str] = {}
     if meaning is _QUOTA:
-        headers = _retry_headers(error.back_at)
+        headers = _retry_headers(min(map(_wait_s, error.attempts)))
     return ApiError(
         str(error),
         meaning.status,
@@ -185,14 +184,18 @@ def _meaning(error: ChainError) -> _Meaning:
         return _NOBODY
     if ErrorKind.CALLER in kinds:
         return _MEANINGS[ErrorKind.CALLER]
-    others = [kind for kind in kinds if kind not in QUOTA_KINDS]
+    others = [kind for kind in kinds if kind not in QUOTA_WAITS_S]
     return _MEANINGS.get(others[-1], _UNKNOWN) if others else _QUOTA
 
 
-def _retry_headers(back_at: datetime | None) -> dict[str, str]:
-    if back_at is None:
-        return dict(NO_RETRY)
-    wait_s = max(1, ceil((back_at - datetime.now(UTC)).total_seconds()))
+def _wait_s(attempt: ProviderError) -> int:
+    until = attempt.fault.until
+    if until is None:
+        return QUOTA_WAITS_S[attempt.kind]
+    return max(1, ceil((until - datetime.now(UTC)).total_seconds()))
+
+
+def _retry_headers(wait_s: int) -> dict[str, str]:
     return {"Retry-After": str(wait_s), **(NO_RETRY if wait_s > MAX_SDK_WAIT_S else {})}
 
 

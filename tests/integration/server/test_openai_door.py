@@ -345,7 +345,9 @@ async def test_a_stopped_chat_goes_on_with_what_the_client_saw(chat: Chat, serve
 
 
 async def test_spent_quota_is_429_with_the_time_to_wait(client: AsyncOpenAI, server: Any) -> None:
-    server.simulator.script.on(Reply.failing("minute_requests", retry_after_s=40), provider="mistral")
+    server.simulator.script.on(
+        Reply.failing("minute_requests", retry_after_s=40), provider="mistral"
+    )
     with pytest.raises(openai.RateLimitError) as caught:
         await ask(client, user("hi"), model="mistral/mistral-small-latest")
     assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,17 +82,44 @@ def test_a_server_that_does_not_answer_is_named(server: Any) -> None:
     assert "potluck serve" in done.stderr
 
 
-def test_without_a_server_one_runs_for_the_length_of_the_chat(server: Any, tmp_path: Path) -> None:
-    server.simulator.script.on(Reply(text="Hello."))
-    home = server.home.parent / f"{server.home.name}-chat"
+@pytest.fixture
+def own_home(server: Any) -> Iterator[Path]:
+    """A data folder without a server, that PostgreSQL's own user may enter."""
+    home = Path(f"{server.home}-chat")
     home.mkdir()
-    try:
-        done = potluck(server, "chat", "hi", POTLUCK_HOME=str(home))
-        assert done.stdout == "Hello.\n", done.stderr
-        assert done.returncode == 0
-        assert not (home / "server.json").exists()
-    finally:
-        subprocess.run(["rm", "-rf", str(home)], check=True)
+    yield home
+    shutil.rmtree(home)
+
+
+def test_without_a_server_one_runs_for_the_length_of_the_chat(server: Any, own_home: Path) -> None:
+    server.simulator.script.on(Reply(text="Hello."))
+    done = potluck(server, "chat", "hi", POTLUCK_HOME=str(own_home))
+    assert done.stdout == "Hello.\n", done.stderr
+    assert done.returncode == 0
+    assert not (own_home / "server.json").exists()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_chat_that_is_ended_takes_its_server_with_it(
+    server: Any, own_home: Path, ending: signal.Signals
+) -> None:
+    server.simulator.script.on(Reply(text="word " * 400, delay=Delay(per_chunk_s=0.05)))
+    process = subprocess.Popen(
+        [*COMMAND, "chat", "Talk"],
+        cwd=PROJECT_DIR,
+        env=server.environment() | {"POTLUCK_HOME": str(own_home), "POTLUCK_API_KEYS": "me:key"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.read(5) == "word "
+    assert (own_home / "server.json").exists()
+    process.send_signal(ending)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + ending
+    assert not (own_home / "server.json").exists()
 
 
 def test_a_server_that_cannot_start_says_why(server: Any, tmp_path: Path) -> None:

@@ -65,10 +65,18 @@ def test_a_long_wait_is_not_retried_by_the_sdk() -> None:
     assert error.headers["x-should-retry"] == "false"
 
 
-def test_quota_that_nobody_knows_the_end_of_is_not_retried() -> None:
-    assert as_api_error(ChainError([attempt(ErrorKind.CREDITS)])).headers == {
-        "x-should-retry": "false"
-    }
+@pytest.mark.parametrize(
+    ("kinds", "headers"),
+    [
+        ([ErrorKind.MINUTE], {"Retry-After": "60"}),
+        ([ErrorKind.MINUTE, ErrorKind.CONCURRENCY], {"Retry-After": "10"}),
+        ([ErrorKind.CREDITS], {"Retry-After": "3600", "x-should-retry": "false"}),
+    ],
+)
+def test_quota_that_nobody_told_the_end_of_has_a_time_to_ask_again(
+    kinds: list[ErrorKind], headers: dict[str, str]
+) -> None:
+    assert as_api_error(ChainError([attempt(kind) for kind in kinds])).headers == headers
 
 
 def test_a_wrong_request_stays_one_whatever_else_failed() -> None:
