@@ -21,7 +21,8 @@ EXPECTED = {
 }
 
 
-def run(command: list[str], server: Any) -> str:
+def run(command: list[str], server: Any) -> tuple[str, str]:
+    """Its output and what it told beside it."""
     done = subprocess.run(
         command,
         cwd=PROJECT_DIR,
@@ -32,12 +33,12 @@ def run(command: list[str], server: Any) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("example", sorted(EXPECTED))
 def test_example_runs(offline_server: Any, example: str) -> None:
-    output = run([sys.executable, f"examples/{example}"], offline_server)
+    output, _ = run([sys.executable, f"examples/{example}"], offline_server)
     for words in EXPECTED[example]:
         assert words.lower() in output.lower(), output
 
@@ -49,16 +50,16 @@ def test_every_example_is_run() -> None:
 def test_curl_of_the_readme_answers(offline_server: Any) -> None:
     command = next(block for block in SHELL_BLOCKS if block.startswith("curl"))
     command = command.replace("http://127.0.0.1:8123", offline_server.url)
-    assert "chat.completion" in run(["bash", "-c", command], offline_server)
+    assert "chat.completion" in run(["bash", "-c", command], offline_server)[0]
 
 
 def test_chat_of_the_readme_answers(offline_server: Any) -> None:
     line = next(block for block in SHELL_BLOCKS if "potluck chat" in block).strip()
     assert line == 'uv run potluck chat "What is 17*23 + sqrt(2)?"'
     command = [sys.executable, "-m", "potluck", "chat", "What is 17*23 + sqrt(2)?"]
-    output = run(command, offline_server)
-    assert "392.41" in output
-    assert "calculator" in output
+    answer, steps = run(command, offline_server)
+    assert "392.41" in answer
+    assert "calculator" in steps
 
 
 def test_the_start_command_is_the_one_that_ci_and_readme_share() -> None:
