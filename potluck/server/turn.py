@@ -110,9 +110,10 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
         if turn.thread_id is not None and not turn.thread_exists:
             await client.threads.create(thread_id=turn.thread_id, if_exists="do_nothing")
         # Closed at once when the caller stops, for that is what cancels the run.
-        async with aclosing(relay(_start(client, turn, created.append))) as stream:
+        run = relay(_start(client, turn, created.append), is_last=_ends_run)
+        async with aclosing(run) as stream:
             async for sse in stream:
-                ended = ended or sse.event in {"end", "error"}
+                ended = ended or _ends_run(sse)
                 part = _part(sse.event, sse.data)
                 if part is not None:
                     yield part
@@ -153,6 +154,11 @@ def _start(
             on_run_created=on_created,
         )
     return cast("AsyncGenerator[StreamPart]", stream)
+
+
+def _ends_run(sse: StreamPart) -> bool:
+    # After it the server may still clear away a stateless run's thread.
+    return sse.event in {"end", "error"}
 
 
 def _part(event: str, data: Any) -> Part | None:

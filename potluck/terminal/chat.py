@@ -97,6 +97,7 @@ def _typed() -> Iterator[str]:
         try:
             line = input(PROMPT).strip()
         except (EOFError, KeyboardInterrupt):
+            sys.stdout.write("\n")
             return
         if line in LEAVE:
             return

@@ -88,4 +88,7 @@ def _ending_with_request(messages: list[BaseMessage]) -> list[BaseMessage]:
 
 
 def _as_json(messages: Sequence[BaseMessage]) -> list[Wire]:
-    return [message.model_dump(mode="json", exclude_none=True) for message in messages]
+    return [
+        {"type": message.type, **message.model_dump(mode="json", exclude_defaults=True)}
+        for message in messages
+    ]

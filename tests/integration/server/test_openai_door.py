@@ -262,6 +262,13 @@ async def thread_ids(langgraph: LangGraphClient) -> set[str]:
     return {thread["thread_id"] for thread in await langgraph.threads.search(limit=1000)}
 
 
+async def wait_for_threads(langgraph: LangGraphClient, wanted: set[str]) -> None:
+    deadline = time.monotonic() + 10
+    while await thread_ids(langgraph) != wanted:
+        assert time.monotonic() < deadline, "a stateless thread stays"
+        await asyncio.sleep(0.05)
+
+
 async def test_turns_of_one_chat_come_one_after_the_other(chat: Chat, server: Any) -> None:
     server.simulator.script.on(Reply(text="Done", delay=Delay(per_chunk_s=0.05)))
     windows = [Chat(chat.client, chat.langgraph) for _ in range(3)]
@@ -279,7 +286,7 @@ async def test_a_stateless_turn_leaves_no_thread(
     before = await thread_ids(langgraph)
     await ask(client, user("hi"))
     await ask(client, user("hi"), extra_headers={"X-OpenWebUI-Chat-Id": "local:1"})
-    assert await thread_ids(langgraph) == before
+    await wait_for_threads(langgraph, before)
 
 
 async def test_the_title_task_leaves_the_thread_alone(chat: Chat, server: Any) -> None:
@@ -325,10 +332,7 @@ async def test_a_client_that_gives_up_waiting_cancels_the_run(
     before = await thread_ids(langgraph)
     with pytest.raises(openai.APITimeoutError):
         await ask(client, user("Tell"), timeout=1)
-    deadline = time.monotonic() + 10
-    while await thread_ids(langgraph) != before:
-        assert time.monotonic() < deadline, "the stateless thread stays"
-        await asyncio.sleep(0.05)
+    await wait_for_threads(langgraph, before)
 
 
 async def test_a_stopped_chat_goes_on_with_what_the_client_saw(chat: Chat, server: Any) -> None:

@@ -99,10 +99,7 @@ def test_without_a_server_one_runs_for_the_length_of_the_chat(server: Any, own_h
     assert not (own_home / "server.json").exists()
 
 
-@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
-def test_a_chat_that_is_ended_takes_its_server_with_it(
-    server: Any, own_home: Path, ending: signal.Signals
-) -> None:
+def test_a_closed_terminal_takes_the_server_with_it(server: Any, own_home: Path) -> None:
     server.simulator.script.on(Reply(text="word " * 400, delay=Delay(per_chunk_s=0.05)))
     process = subprocess.Popen(
         [*COMMAND, "chat", "Talk"],
@@ -116,9 +113,9 @@ def test_a_chat_that_is_ended_takes_its_server_with_it(
     assert process.stdout is not None
     assert process.stdout.read(5) == "word "
     assert (own_home / "server.json").exists()
-    process.send_signal(ending)
+    process.send_signal(signal.SIGHUP)
     process.communicate(timeout=20)
-    assert process.returncode == 128 + ending
+    assert process.returncode == 128 + signal.SIGHUP
     assert not (own_home / "server.json").exists()
 
 

@@ -16,6 +16,22 @@ async def test_passes_items_on_and_ends() -> None:
     assert [item async for item in relay(three())] == [0, 1, 2]
 
 
+async def test_after_the_last_item_the_stream_ends_in_its_own_time() -> None:
+    reader_has_gone, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow_to_end() -> AsyncGenerator[int]:
+        yield 1
+        yield 2
+        await reader_has_gone.wait()
+        ended.set()
+
+    stream = relay(slow_to_end(), is_last=lambda item: item == 2)
+    assert [item async for item in stream] == [1, 2]
+    assert not ended.is_set()
+    reader_has_gone.set()
+    await asyncio.wait_for(ended.wait(), 1)
+
+
 async def test_passes_on_the_error_after_the_items() -> None:
     async def broken() -> AsyncGenerator[int]:
         yield 1

@@ -98,6 +98,27 @@ async def test_a_history_that_no_thread_knows_is_sent_whole() -> None:
     assert threads.calls == ["get_state", "create"]
 
 
+async def test_tool_traffic_of_the_request_is_kept_and_nothing_else_added() -> None:
+    arguments = {"name": "f", "arguments": '{"x": 1}'}
+    said = TypeAdapter(list[Message]).validate_python(
+        [
+            {"role": "user", "content": "one"},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "function", "function": arguments}],
+            },
+            {"role": "tool", "tool_call_id": "c", "content": "r"},
+        ]
+    )
+    call = {"name": "f", "args": {"x": 1}, "id": "c", "type": "tool_call"}
+    assert await input_for(FakeThreads(), None, said) == [
+        {"type": "human", "content": "one"},
+        {"type": "ai", "content": "", "tool_calls": [call]},
+        {"type": "tool", "content": "r", "tool_call_id": "c"},
+    ]
+
+
 async def test_an_unfinished_answer_is_to_be_continued() -> None:
     sent = await input_for(FakeThreads(THREAD), CHAT, messages("one", "first ans"))
     assert sent[0] == REMOVE_ALL
