@@ -51,7 +51,10 @@ class Settings(BaseSettings):
     def _split_keys(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        return tuple(key.strip() for key in value.split(",") if key.strip())
+        keys = tuple(key.strip() for key in value.split(",") if key.strip())
+        if any(":" in key and not key.split(":")[1].strip() for key in keys):
+            raise ValueError("must be name:secret or name:secret:role, separated by commas")
+        return keys
 
     @field_validator("potluck_log_level")
     @classmethod
@@ -89,6 +92,12 @@ class Settings(BaseSettings):
     @cached_property
     def _file_values(self) -> dict[str, str | None]:
         return dotenv_values(self.potluck_env_file) if self.potluck_env_file.is_file() else {}
+
+    @property
+    def api_secrets(self) -> tuple[SecretStr, ...]:
+        """The secrets of POTLUCK_API_KEYS, each written `name:secret[:role]` or bare."""
+        written = (key.get_secret_value().split(":") for key in self.potluck_api_keys)
+        return tuple(SecretStr(parts[1] if len(parts) > 1 else parts[0]) for parts in written)
 
     def key(self, name: str) -> SecretStr | None:
         """The provider key in the variable `name`, or None when unset or blank."""

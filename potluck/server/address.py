@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +11,11 @@ class Address:
 
     url: str
     internal_key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+
+def server_file(home: Path) -> Path:
+    """Where a running server writes down its address and process id, as JSON."""
+    return home / "server.json"
 
 
 _served: list[Address] = []

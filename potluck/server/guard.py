@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterable
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -10,14 +11,16 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 STUDIO_ORIGIN = "https://smith.langchain.com"
 OPEN_PATHS = frozenset({"/health", "/live", "/ready"})
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a bind address can only be reached from this machine."""
-    return host in LOOPBACK_HOSTS or host.startswith("127.")
+    """Whether a host name or address means this machine and no other."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Guard:
@@ -28,9 +31,9 @@ class Guard:
     or Studio's.
     """
 
-    def __init__(self, app: ASGIApp, *, keys: Iterable[SecretStr], internal_key: str) -> None:
+    def __init__(self, app: ASGIApp, *, secrets: Iterable[SecretStr], internal_key: str) -> None:
         self.app = app
-        self._digests = [_digest(key.get_secret_value().split(":")[-1]) for key in keys]
+        self._digests = [_digest(secret.get_secret_value()) for secret in secrets]
         self._internal = _digest(internal_key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,7 +21,7 @@ from potluck import engine
 from potluck.database import database_url, prepare_home
 from potluck.errors import StartError
 from potluck.providers.catalog_file import load_catalog
-from potluck.server.address import Address, announce
+from potluck.server.address import Address, announce, server_file
 from potluck.server.guard import Guard, is_loopback
 from potluck.server.welcome import Welcome
 from potluck.settings import PROJECT_DIR, Settings, create_env_file
@@ -51,7 +51,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
         announce(address)
         app = Guard(
             _api(settings, database, address),
-            keys=settings.potluck_api_keys,
+            secrets=settings.api_secrets,
             internal_key=address.internal_key,
         )
         _run(app, listener, settings, Welcome(settings, address, create_env_file()))
@@ -59,11 +59,6 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
 
 def _end(*_: object) -> NoReturn:
     raise SystemExit(0)
-
-
-def server_file(home: Path) -> Path:
-    """Where a running server writes down its address and process id, as JSON."""
-    return home / "server.json"
 
 
 def _refuse_open_door(host: str, settings: Settings) -> None:

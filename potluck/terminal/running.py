@@ -18,9 +18,9 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from potluck.errors import StartError
+from potluck.server.address import server_file
 from potluck.settings import Settings
 
-SERVER_FILE = "server.json"
 OK = 200
 UNAUTHORIZED = 401
 PROBE_TIMEOUT_S = 2.0
@@ -42,7 +42,7 @@ class Running:
 def find(settings: Settings) -> Running | None:
     """The server that uses this data folder, if there is one and it answers."""
     try:
-        written = json.loads((settings.potluck_home / SERVER_FILE).read_text())
+        written = json.loads(server_file(settings.potluck_home).read_text())
         found = Running(str(written["url"]), int(written["pid"]), own_key(settings))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -51,11 +51,8 @@ def find(settings: Settings) -> Running | None:
 
 
 def own_key(settings: Settings) -> SecretStr | None:
-    """The secret of the first key in POTLUCK_API_KEYS (`name:secret[:role]`, or bare)."""
-    if not settings.potluck_api_keys:
-        return None
-    parts = settings.potluck_api_keys[0].get_secret_value().split(":")
-    return SecretStr(parts[1] if len(parts) > 1 else parts[0])
+    """The first secret of POTLUCK_API_KEYS."""
+    return next(iter(settings.api_secrets), None)
 
 
 def probe(running: Running) -> int | None:

@@ -14,6 +14,8 @@ KEEP_ALIVE = b": keep-alive\n\n"
 BEAT_S = 12.0
 # How far the work may run ahead of a slow reader, in events.
 AHEAD = 256
+# How long a reader may take nothing at all before its work is ended.
+PATIENCE_S = 60.0
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -45,12 +47,19 @@ class KeptAlive:
     """A byte stream with a comment in it whenever it is silent for `beat_s`.
 
     The source runs in one task of its own, up to `AHEAD` events before its reader, and is closed
-    when the reader stops. Open it with `start`; after that either iterate or `aclose`.
+    when the reader stops, or takes nothing for `patience_s`. Open it with `start`; after that either iterate or `aclose`.
     """
 
-    def __init__(self, source: AsyncGenerator[bytes], *, beat_s: float = BEAT_S) -> None:
+    def __init__(
+        self,
+        source: AsyncGenerator[bytes],
+        *,
+        beat_s: float = BEAT_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._source = source
         self._beat_s = beat_s
+        self._patience_s = patience_s
         self._events: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
         self._task: asyncio.Task[None] | None = None
         self._first: bytes | None = None
@@ -83,11 +92,21 @@ class KeptAlive:
         try:
             async with aclosing(self._source) as events:
                 async for event in events:
-                    await self._events.put(event)
+                    if not await self._offer(event):
+                        return
         finally:
             # A full queue has a reader that will come to see that the task has ended.
             with contextlib.suppress(asyncio.QueueFull):
                 self._events.put_nowait(None)
+
+    async def _offer(self, event: bytes) -> bool:
+        """Whether the reader took the event, or one before it, in time."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._events.put(event)
+        except TimeoutError:
+            return False
+        return True
 
     async def _next(self) -> bytes | None:
         """The next event, or a comment after a beat, or None at the end."""

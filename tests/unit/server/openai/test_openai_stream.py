@@ -104,6 +104,14 @@ async def test_does_not_run_far_ahead_of_its_reader() -> None:
     assert len([event async for event in kept]) == 3 * AHEAD
 
 
+async def test_a_reader_that_takes_nothing_ends_the_source() -> None:
+    source = Source(*[b"x"] * (3 * AHEAD))
+    kept = KeptAlive(source.stream(), patience_s=0.01)
+    await kept.start()
+    await asyncio.wait_for(source.closed.wait(), 1)
+    assert AHEAD <= len([event async for event in kept]) < 3 * AHEAD
+
+
 async def test_the_work_ends_when_the_client_leaves() -> None:
     client, source = Client(), Source(b"a", pause_s=60)
     kept = KeptAlive(source.stream())
