@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
@@ -12,8 +13,8 @@ from graph.state import Context, ModelTask, TaskType, Usage
 from nodes.budget import max_calls
 from nodes.progress import tell, tell_step
 from potluck import engine
-from potluck.errors import ProviderError
-from potluck.events import AUDIENCE_KEY, Audience, FailoverEvent
+from potluck.errors import ChainError, ErrorKind, ProviderError
+from potluck.events import AUDIENCE_KEY, Audience, ErrorEvent, FailoverEvent
 from potluck.providers.chain import Call
 from tools.registry import tools as all_tools
 
@@ -58,10 +59,15 @@ async def ask_model(ask: Ask, runtime: Runtime[Context]) -> AIMessage:
         private="private" in (context.get("privacy"), used.catalog.privacy),
         on_failover=_tell_failover,
     )
-    return await used.chain.runnable(call).ainvoke(
-        _with_system(ask.prompt, ask.messages, context.get("instructions")),
-        {"metadata": {AUDIENCE_KEY: ask.audience}, "run_name": ask.node},
-    )
+    messages = _with_system(ask.prompt, ask.messages, context.get("instructions"))
+    marks = RunnableConfig(metadata={AUDIENCE_KEY: ask.audience}, run_name=ask.node)
+    try:
+        return await used.chain.runnable(call).ainvoke(messages, marks)
+    except ChainError as error:
+        # The server tells its clients only that the run failed.
+        by_caller = any(attempt.kind is ErrorKind.CALLER for attempt in error.attempts)
+        tell(ErrorEvent(type="error", text=str(error), by_caller=by_caller))
+        raise
 
 
 async def model(state: ModelTask, runtime: Runtime[Context]) -> dict[str, object]:

@@ -70,4 +70,20 @@ class VerdictEvent(TypedDict):
     reason: str
 
 
-Event = StepEvent | PlanEvent | ToolCallEvent | ToolResultEvent | FailoverEvent | VerdictEvent
+class ErrorEvent(TypedDict):
+    """The run is about to fail; `by_caller` when the request itself is at fault."""
+
+    type: Literal["error"]
+    text: str
+    by_caller: bool
+
+
+Event = (
+    StepEvent
+    | PlanEvent
+    | ToolCallEvent
+    | ToolResultEvent
+    | FailoverEvent
+    | VerdictEvent
+    | ErrorEvent
+)

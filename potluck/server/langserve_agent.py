@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from potluck.server import loopback
 from potluck.server.langserve_progress import Progress
 from potluck.server.langserve_wire import MESSAGES, AgentConfig, AgentInput, AgentOutput, UsageView
-from potluck.server.thread_queue import ThreadQueue
+from potluck.server.thread_queue import TURNS
 from potluck.server.turn import Answer, Happened, Part, Turn, Values, run_turn, thread_id_of
 
 
@@ -40,9 +40,6 @@ class Agent(RunnableGenerator[list[BaseMessage], AddableDict]):
         return AgentOutput
 
 
-_threads = ThreadQueue()
-
-
 async def _turn(
     inputs: AsyncIterator[Sequence[BaseMessage]], config: RunnableConfig
 ) -> AsyncGenerator[AddableDict]:
@@ -53,7 +50,7 @@ async def _turn(
         thread_id=thread_id_of(given.thread_id) if given.thread_id else None,
         context=given.context,
     )
-    async with _threads.turn(turn.thread_id), Progress.of(config, messages) as progress:
+    async with TURNS.turn(turn.thread_id), Progress.of(config, messages) as progress:
         async for chunk in _chunks(turn, progress, config):
             yield chunk
 

@@ -21,7 +21,7 @@ class _Place:
 
 
 class ThreadQueue:
-    """One turn at a time for each thread of this process."""
+    """One turn at a time for each thread."""
 
     def __init__(self, max_wait_s: float = MAX_WAIT_S) -> None:
         self._max_wait_s = max_wait_s
@@ -58,3 +58,7 @@ class ThreadQueue:
                 f"Another turn on this thread has not ended within {self._max_wait_s:g} s.",
                 fix="Wait for it or use another thread.",
             ) from error
+
+
+TURNS = ThreadQueue()
+"""The turns of all doors of this process: they share the threads."""

@@ -11,7 +11,7 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import RunCreateMetadata, StreamMode, StreamPart
 
 from potluck.errors import PotluckError
-from potluck.events import AUDIENCE_KEY, Event
+from potluck.events import AUDIENCE_KEY, ErrorEvent, Event
 from potluck.server.abandoned import settle
 from potluck.server.relay import relay
 
@@ -105,6 +105,7 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
     Raises RunError when the server refuses the run, cannot be reached, or the run fails.
     """
     created: list[RunCreateMetadata] = []
+    told: ErrorEvent | None = None
     ended = False
     try:
         if turn.thread_id is not None and not turn.thread_exists:
@@ -114,6 +115,11 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
         async with aclosing(run) as stream:
             async for sse in stream:
                 ended = ended or _ends_run(sse)
+                if sse.event == "custom" and sse.data.get("type") == "error":
+                    told = cast("ErrorEvent", sse.data)
+                    continue
+                if sse.event == "error":
+                    raise _failure(sse.data, told)
                 part = _part(sse.event, sse.data)
                 if part is not None:
                     yield part
@@ -175,8 +181,6 @@ def _part(event: str, data: Any) -> Part | None:
         return Values(data)
     if event == "metadata":
         return Begun(str(data.get("run_id", "")))
-    if event == "error":
-        raise RunError(_reason(data), status=500)
     return None
 
 
@@ -184,10 +188,13 @@ def _from_model(message: Wire) -> bool:
     return message.get("type") in {"ai", "AIMessageChunk"}
 
 
-def _reason(data: Any) -> str:
+def _failure(data: Any, told: ErrorEvent | None) -> RunError:
+    """Why the run failed: what the agent told of it, or the little that the server says."""
+    if told is not None:
+        return RunError(told["text"], status=400 if told["by_caller"] else 502)
     if isinstance(data, Mapping):
-        return str(data.get("message") or data.get("error") or "The run failed.")
-    return str(data or "The run failed.")
+        data = data.get("message") or data.get("error")
+    return RunError(str(data or "The run failed."), status=500)
 
 
 def text_of(message: Wire) -> str:

@@ -65,7 +65,7 @@ def lines_of(event: Event) -> list[str]:
     return [printable(line) for line in _lines(event)]
 
 
-def _lines(event: Event) -> list[str]:
+def _lines(event: Event) -> list[str]:  # noqa: PLR0911 - one for each kind of event
     match event["type"]:
         case "step":
             return [f"· {event['text']}"]
@@ -79,6 +79,8 @@ def _lines(event: Event) -> list[str]:
             return [f"! {event['failed']} failed ({event['reason']}); asking the next one"]
         case "verdict":
             return [f"= {event['verdict']}: {event['reason']}"]
+        case "error":
+            return [f"! {event['text']}"]
         case _ as never:
             assert_never(never)
 

@@ -22,7 +22,7 @@ from potluck.server.openai.errors import ApiError, as_api_error, from_status, fr
 from potluck.server.openai.request import ChatRequest
 from potluck.server.openai.stream import ClientGoneError, EventStream, KeptAlive, finish_for
 from potluck.server.openai.targets import ModelObject, find_model, list_models, resolve
-from potluck.server.thread_queue import ThreadQueue
+from potluck.server.thread_queue import TURNS
 
 PATH = "/v1"
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -32,8 +32,6 @@ THREAD_HEADER = "X-Potluck-Thread-Id"
 
 # The body's place in the API's description, as a JSON pointer: its references stay inside it.
 _BODY_PLACE = "/paths/~1chat~1completions/post/requestBody/content/application~1json/schema"
-
-_threads = ThreadQueue()
 
 
 class ModelList(TypedDict):
@@ -99,7 +97,7 @@ def _reply(asked: ChatRequest, request: Request, current: Engine) -> tuple[Reply
         return chain_reply(asked, call, chain=current.chain, vision=vision), {}
     has_keys = bool(current.settings.potluck_api_keys)
     chat = chat_of(asked, request.headers, has_keys=has_keys)
-    reply = agent_reply(asked, client=loopback.client(), queue=_threads, chat=chat, ref=target.ref)
+    reply = agent_reply(asked, client=loopback.client(), queue=TURNS, chat=chat, ref=target.ref)
     return reply, {THREAD_HEADER: chat.thread_id} if chat else {}
 
 

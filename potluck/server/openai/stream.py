@@ -47,7 +47,8 @@ class KeptAlive:
     """A byte stream with a comment in it whenever it is silent for `beat_s`.
 
     The source runs in one task of its own, up to `AHEAD` events before its reader, and is closed
-    when the reader stops, or takes nothing for `patience_s`. Open it with `start`; after that either iterate or `aclose`.
+    when the reader stops, or takes nothing for `patience_s`. Open it with `start`; after that
+    either iterate or `aclose`.
     """
 
     def __init__(
