@@ -3,6 +3,8 @@
 Without Redis, Aegra neither recovers such runs nor frees their threads; with Redis its leases do.
 """
 
+from dataclasses import dataclass
+
 import structlog
 from aegra_api.core.active_runs import active_runs
 from aegra_api.core.database import db_manager
@@ -10,18 +12,54 @@ from aegra_api.core.orm import Run, _get_session_maker
 from aegra_api.models.run_job import RunJob
 from aegra_api.services import run_executor
 from aegra_api.services.executor import executor
-from sqlalchemy import select
+from aegra_api.services.run_status import finalize_run
+from sqlalchemy import select, update
+
+# A run that was taken up so often without a step forward may be what kills the server.
+MAX_TRIES = 3
+_TRIES = "potluck_tries"
+_TRIED_AT = "potluck_tried_at"
 
 logger = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """A run as it was left: its job, the last checkpoint of its thread, how often it was tried."""
+
+    job: RunJob
+    checkpoint_id: str | None
+    has_begun: bool
+    tries: int
+
+    @property
+    def continued(self) -> RunJob:
+        """The job, without its input if a checkpoint shows that the run has taken it in."""
+        if not self.has_begun:
+            return self.job
+        execution = self.job.execution.model_copy(
+            update={"input_data": None, "command": None, "checkpoint": None}
+        )
+        return self.job.model_copy(update={"execution": execution})
+
+
 async def take_up() -> int:
-    """Set every unfinished run of an earlier process going again; returns how many."""
-    jobs = await _unfinished()
-    for job in jobs:
-        await executor.submit(await _continued(job))
-        logger.info("run taken up again", run_id=job.identity.run_id)
-    return len(jobs)
+    """Set every unfinished run of an earlier process going again; returns how many.
+
+    A run that never gets a step further is given up as failed, so that it cannot end every start.
+    """
+    taken = 0
+    for run in await _unfinished():
+        run_id = run.job.identity.run_id
+        if run.tries >= MAX_TRIES:
+            await _give_up(run)
+            logger.error("run given up", run_id=run_id, tries=run.tries)
+            continue
+        await _note_try(run)
+        await executor.submit(run.continued)
+        logger.info("run taken up again", run_id=run_id)
+        taken += 1
+    return taken
 
 
 def hand_over() -> None:
@@ -34,21 +72,47 @@ def hand_over() -> None:
     )
 
 
-async def _unfinished() -> list[RunJob]:
+async def _unfinished() -> list[_Unfinished]:
     async with _get_session_maker()() as session:
         rows = await session.scalars(
             select(Run).where(Run.status.in_(("pending", "running"))).order_by(Run.created_at)
         )
-        return [RunJob.from_run_orm(row) for row in rows]
+        return [await _read(row) for row in rows]
 
 
-async def _continued(job: RunJob) -> RunJob:
-    """The job without its input, if a checkpoint shows that the run has taken it in already."""
+async def _read(row: Run) -> _Unfinished:
     saver = db_manager.get_checkpointer()
-    saved = await saver.aget_tuple({"configurable": {"thread_id": job.identity.thread_id}})
-    if saved is None or saved.metadata.get("run_id") != job.identity.run_id:
-        return job
-    execution = job.execution.model_copy(
-        update={"input_data": None, "command": None, "checkpoint": None}
+    saved = await saver.aget_tuple({"configurable": {"thread_id": row.thread_id}})
+    checkpoint_id = saved.checkpoint["id"] if saved else None
+    params = row.execution_params or {}
+    tried_here = params.get(_TRIED_AT) == checkpoint_id
+    return _Unfinished(
+        job=RunJob.from_run_orm(row),
+        checkpoint_id=checkpoint_id,
+        has_begun=saved is not None and saved.metadata.get("run_id") == row.run_id,
+        tries=int(params.get(_TRIES, 0)) if tried_here else 0,
     )
-    return job.model_copy(update={"execution": execution})
+
+
+async def _note_try(run: _Unfinished) -> None:
+    async with _get_session_maker()() as session:
+        row = await session.get_one(Run, run.job.identity.run_id)
+        noted = {_TRIES: run.tries + 1, _TRIED_AT: run.checkpoint_id}
+        await session.execute(
+            update(Run)
+            .where(Run.run_id == row.run_id)
+            .values(execution_params={**(row.execution_params or {}), **noted})
+        )
+        await session.commit()
+
+
+async def _give_up(run: _Unfinished) -> None:
+    await finalize_run(
+        run.job.identity.run_id,
+        run.job.identity.thread_id,
+        user_id=run.job.user.identity,
+        status="error",
+        thread_status="error",
+        output={},
+        error=f"Given up after {run.tries} starts of the server without a step forward.",
+    )

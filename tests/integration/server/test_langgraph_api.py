@@ -161,3 +161,23 @@ async def test_an_unknown_assistant_is_not_found(server: Any) -> None:
 async def _later(waiting: Any) -> Any:
     await asyncio.sleep(0.2)
     return await waiting
+
+
+async def test_time_travel_takes_another_way_from_an_earlier_step(
+    client: LangGraphClient, thread_id: str, server: Any
+) -> None:
+    server.simulator.script.on(Reply(text="Hello Ann"), text="Ann")
+    server.simulator.script.on(Reply(text="Hello Bob"), text="Bob")
+    await client.runs.wait(thread_id, "agent", input=ask("I am Ann"))
+    history = await client.threads.get_history(thread_id)
+    before = next(state for state in history if list(state["next"]) == ["triage"])
+    values: Any = before["values"]
+    renamed = {**values["messages"][0], "content": "I am Bob"}
+    fork: Any = await client.threads.update_state(
+        thread_id, {"messages": [renamed]}, checkpoint=before["checkpoint"], as_node="__start__"
+    )
+    forked: Any = await client.runs.wait(
+        thread_id, "agent", input=None, checkpoint_id=fork["checkpoint"]["checkpoint_id"]
+    )
+    assert [m["content"] for m in forked["messages"]] == ["I am Bob", "Hello Bob"]
+    assert len(await client.threads.get_history(thread_id)) > len(history), "the first way stays"

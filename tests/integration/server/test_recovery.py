@@ -16,6 +16,7 @@ from potluck.simulator.server import SimulatorServer
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 WAIT_S = 30.0
+MAX_TRIES = 3
 QUESTION = {"messages": [{"role": "user", "content": "Write a.txt, then say what you did"}]}
 
 
@@ -98,3 +99,22 @@ def test_finished_threads_are_still_there_after_a_kill(
     follow_up = {"messages": [{"role": "user", "content": "What is 2+2?"}]}
     values: Any = client.runs.wait(thread_id, "agent", input=follow_up)
     assert "4" in values["messages"][-1]["content"]
+
+
+def test_a_run_that_never_gets_further_is_given_up(
+    start_server: Callable[..., Any], connect: Connect
+) -> None:
+    with SimulatorServer() as never:
+        never.script.on(Reply(text="too late", delay=Delay(first_byte_s=60)))
+        server = start_server(simulator=never)
+        client = connect(server.url)
+        thread_id = client.threads.create()["thread_id"]
+        run_id = client.runs.create(thread_id, "agent", input=QUESTION)["run_id"]
+        for calls in range(1, MAX_TRIES + 2):
+            assert never.log.wait_for(calls, timeout_s=WAIT_S)
+            server.kill()
+            server.start()
+        client = connect(server.url)
+        assert client.runs.get(thread_id, run_id)["status"] == "error"
+        assert client.threads.get(thread_id)["status"] == "error"
+        assert len(never.log) == MAX_TRIES + 1
