@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -86,4 +87,5 @@ def _forbidden(message: str) -> Response:
 def _error(status: int, message: str, code: str, headers: dict[str, str]) -> Response:
     """OpenAI's shape, with LangGraph's `detail` beside it: both kinds of client show the text."""
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return JSONResponse({"error": error, "detail": message}, status, headers=headers)
+    named = {"X-Request-Id": uuid4().hex, **headers}
+    return JSONResponse({"error": error, "detail": message}, status, headers=named)
