@@ -10,9 +10,8 @@ from graph.state import NOTHING_USED, ModelTask, State, ToolTask
 
 
 def after_triage(state: State) -> Literal["planner", "__end__"] | list[Send]:
-    """Answered: the end. Tool calls: run them. Nothing said: make a plan."""
-    last = state["messages"][-1]
-    if not isinstance(last, AIMessage):
+    """Answered: the end. Tool calls: run them. Too much for that: make a plan."""
+    if state.get("needs_plan"):
         return "planner"
     return _tool_sends(None, state["messages"]) or "__end__"
 

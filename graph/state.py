@@ -20,6 +20,8 @@ class Step(TypedDict):
     goal: str
     kind: StepKind
     needs: list[int]
+    first: int
+    """Number of the first step of the plan that this one belongs to."""
     done_when: str
     status: StepStatus
     result: str
@@ -70,7 +72,7 @@ def merge_work(
 
 def add_usage(left: Usage, right: Usage) -> Usage:
     """Sum two usages; one marked `restart` begins a new run's account."""
-    base = NOTHING_USED if right.get("restart") else left
+    base = NOTHING_USED if right.get("restart") or not left else left
     return Usage(
         calls=base["calls"] + right["calls"],
         input_tokens=base["input_tokens"] + right["input_tokens"],
@@ -91,6 +93,7 @@ class State(Input):
     task_type: NotRequired[TaskType]
     plan: NotRequired[list[Step]]
     work: NotRequired[Annotated[dict[str, list[AnyMessage]], merge_work]]
+    needs_plan: NotRequired[bool]
     verdict: NotRequired[Verdict]
     lessons: NotRequired[list[str]]
     send_backs: NotRequired[int]

@@ -61,7 +61,10 @@ def _settle(step: Step, state: State) -> Step:
 
 def _assignment(step: Step, settled: dict[int, Step], state: State) -> HumanMessage:
     task = next((str(m.text) for m in reversed(state["messages"]) if m.type == "human"), "")
-    needed = "\n".join(f"- {settled[n]['goal']}: {settled[n]['result']}" for n in step["needs"])
+    # What an earlier plan has finished is there for every step of the next one.
+    known = {s["id"] for s in settled.values() if s["id"] < step["first"] and s["status"] == "done"}
+    usable = [settled[number] for number in sorted(known.union(step["needs"]))]
+    needed = "\n".join(f"- {s['goal']}: {s['result']}" for s in usable)
     return HumanMessage(
         STEP_PROMPT.format(
             task=task,

@@ -95,6 +95,7 @@ def _numbered(planned: list[PlannedStep], *, after: int) -> list[Step]:
             goal=step.goal,
             kind=step.kind,
             needs=[after + need for need in step.needs],
+            first=after + 1,
             done_when=step.done_when,
             status="todo",
             result="",

@@ -50,8 +50,8 @@ async def triage(state: State, runtime: Runtime[Context]) -> dict[str, object]:
         "usage": {**usage_of(reply), "restart": True},
     }
     if any(call["name"] == make_plan.__name__ for call in reply.tool_calls):
-        return update
-    return update | {"messages": [reply]}
+        return update | {"needs_plan": True}
+    return update | {"needs_plan": False, "messages": [reply]}
 
 
 def _last_request(state: State) -> str:

@@ -137,5 +137,12 @@ def _forget_dead_users(data: Path) -> None:
     users = data / ".handle_pids.json"
     if not users.exists():
         return
-    alive = [pid for pid in json.loads(users.read_text() or "[]") if psutil.pid_exists(pid)]
-    users.write_text(json.dumps(alive))
+    try:
+        written = json.loads(users.read_text())
+    except ValueError:
+        # Cut short by a kill.
+        written = []
+    alive = [pid for pid in written if psutil.pid_exists(pid)]
+    partial = users.with_suffix(".partial")
+    partial.write_text(json.dumps(alive))
+    partial.replace(users)

@@ -1,6 +1,7 @@
 """The settings of this process; the only module that reads the environment and .env."""
 
 import os
+import re
 import shutil
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from potluck.errors import SettingError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+_KEY = re.compile(r"[!-9;-~]+(:[!-9;-~]+(:(user|admin))?)?")
 
 
 def _default_home() -> Path:
@@ -52,8 +56,11 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         keys = tuple(key.strip() for key in value.split(",") if key.strip())
-        if any(":" in key and not key.split(":")[1].strip() for key in keys):
-            raise ValueError("must be name:secret or name:secret:role, separated by commas")
+        if any(_KEY.fullmatch(key) is None for key in keys):
+            raise ValueError(
+                "must be name:secret or name:secret:role (user or admin), separated by commas, "
+                "in printable ASCII without spaces or further colons"
+            )
         return keys
 
     @field_validator("potluck_log_level")
@@ -75,6 +82,7 @@ class Settings(BaseSettings):
     def load(cls) -> Self:
         """Read the settings. Raises SettingError that names each wrong variable and the fix."""
         file = env_file()
+        _refuse_unreadable(file)
         # pydantic-settings takes the file as an argument that its types do not declare
         extra: dict[str, Any] = {"_env_file": file, "potluck_env_file": file}
         try:
@@ -110,11 +118,31 @@ def env_file() -> Path:
     return Path(os.environ.get("POTLUCK_ENV_FILE") or PROJECT_DIR / ".env").expanduser().resolve()
 
 
+def _refuse_unreadable(file: Path) -> None:
+    try:
+        if file.exists():
+            file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"The settings file {file} cannot be read: {error}.",
+            fix="Save it as plain text in UTF-8, readable by you.",
+        ) from error
+
+
 def create_env_file() -> bool:
-    """Copy `.env.example` to `.env` unless there is one. True if it was made now."""
+    """Copy `.env.example` to `.env` unless there is one. True if it was made now.
+
+    Raises SettingError when it cannot be made.
+    """
     file = env_file()
     if file.exists():
         return False
-    shutil.copyfile(PROJECT_DIR / ".env.example", file)
-    file.chmod(0o600)
+    try:
+        shutil.copyfile(PROJECT_DIR / ".env.example", file)
+        file.chmod(0o600)
+    except OSError as error:
+        raise SettingError(
+            f"The settings file {file} cannot be made: {error.strerror}.",
+            fix="Set POTLUCK_ENV_FILE to a file in a folder that you can write.",
+        ) from error
     return True

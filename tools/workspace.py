@@ -38,6 +38,15 @@ class Entry:
     size_bytes: int | None
 
 
+def folder_of(home: Path, thread_id: str) -> Path:
+    """Where the workspace of a thread is, or would be."""
+    name = thread_id
+    if not _SAFE_THREAD_ID.fullmatch(name) or _WINDOWS_DEVICE.fullmatch(name):
+        digest = hashlib.sha256(thread_id.encode("utf-8", "surrogatepass")).hexdigest()
+        name = f"id.{digest}"  # with a dot, which no plain id can have
+    return home / "workspaces" / name
+
+
 class Workspace:
     """Files under one root; every path is relative to it. Raises ToolError for anything else.
 
@@ -54,11 +63,7 @@ class Workspace:
     @classmethod
     def for_thread(cls, home: Path, thread_id: str) -> Self:
         """The workspace of a thread; an id that is no plain name is replaced by its hash."""
-        name = thread_id
-        if not _SAFE_THREAD_ID.fullmatch(name) or _WINDOWS_DEVICE.fullmatch(name):
-            digest = hashlib.sha256(thread_id.encode("utf-8", "surrogatepass")).hexdigest()
-            name = f"id.{digest}"  # with a dot, which no plain id can have
-        return cls(home / "workspaces" / name)
+        return cls(folder_of(home, thread_id))
 
     def read(self, path: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         """The bytes of a file. Raises ToolError when it is missing, no file, or too large."""

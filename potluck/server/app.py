@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from potluck import engine
 from potluck.server import langserve_door, loopback, openai
 from potluck.server.address import served
-from potluck.server.run_input import RunInput
+from potluck.server.langgraph_door import LangGraphDoor
 
 
 @asynccontextmanager
@@ -26,9 +26,11 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _runs_kept() -> AsyncIterator[None]:
     """Under `potluck serve`: runs keep their order, and outlive this process."""
-    from potluck.server import recovery, run_order  # noqa: PLC0415 - Aegra is there only now
+    from potluck.server import recovery, run_order, thread_files  # noqa: PLC0415 - only now
 
-    if (await engine.current()).settings.redis_url is None:
+    used = await engine.current()
+    thread_files.delete_with_threads(used.home)
+    if used.settings.redis_url is None:
         run_order.order_runs()
         await recovery.take_up()
     try:
@@ -40,7 +42,7 @@ async def _runs_kept() -> AsyncIterator[None]:
 def create_app() -> FastAPI:
     """Our doors: OpenAI under /v1, LangServe under /agent."""
     made = FastAPI(title="Potluck", lifespan=lifespan)
-    made.add_middleware(RunInput)
+    made.add_middleware(LangGraphDoor)
     openai.mount(made)
     langserve_door.mount(made)
     return made

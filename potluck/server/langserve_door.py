@@ -1,11 +1,9 @@
 """The LangServe door: the agent under /agent, for RemoteRunnable and the playground."""
 
 import json
-import re
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
-from itertools import chain
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
@@ -18,12 +16,11 @@ from sse_starlette import EventSourceResponse
 from potluck.errors import PotluckError
 from potluck.server.langserve_agent import Agent
 from potluck.server.langserve_wire import AgentConfig
+from potluck.server.stored_text import unstorable_in
 from potluck.server.thread_queue import ThreadBusyError
 from potluck.server.turn import RunError
 
 PATH = "/agent"
-MAX_DEPTH = 100
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def mount(app: FastAPI) -> None:
@@ -84,7 +81,9 @@ def _check(body: object, path: str) -> None:
         raise HTTPException(422, '`config` must be an object: {"configurable": {...}}.')
     for one in config if isinstance(config, list) else [config]:
         _check_config(one)
-    _check_text(body, MAX_DEPTH)
+    unstorable = unstorable_in(body)
+    if unstorable is not None:
+        raise HTTPException(422, unstorable)
 
 
 def _check_config(config: object) -> None:
@@ -92,21 +91,6 @@ def _check_config(config: object) -> None:
     configurable = config.get("configurable", {}) if isinstance(config, dict) else {}
     if isinstance(configurable, dict):
         AgentConfig.model_validate(configurable)
-
-
-def _check_text(value: object, depth: int) -> None:
-    """PostgreSQL and UTF-8 know neither NUL nor lone surrogates; JSON can carry both."""
-    if depth == 0:
-        raise HTTPException(422, f"The body is nested deeper than {MAX_DEPTH} levels.")
-    if isinstance(value, str) and UNSTORABLE.search(value):
-        raise HTTPException(422, "A text holds NUL or half a surrogate pair: no valid text.")
-    inner: Iterable[object] = ()
-    if isinstance(value, dict):
-        inner = chain(value, value.values())
-    elif isinstance(value, list):
-        inner = value
-    for item in inner:
-        _check_text(item, depth - 1)
 
 
 def _status(error: PotluckError) -> int:

@@ -12,8 +12,11 @@ from aegra_api.core.orm import Run, _get_session_maker
 from aegra_api.models.run_job import RunJob
 from aegra_api.services import run_executor
 from aegra_api.services.executor import executor
+from aegra_api.services.run_cleanup import delete_thread_by_id
 from aegra_api.services.run_status import finalize_run
 from sqlalchemy import select, update
+
+from potluck.server.langgraph_door import STATELESS
 
 # A run that was taken up so often without a step forward may be what kills the server.
 MAX_TRIES = 3
@@ -51,6 +54,10 @@ async def take_up() -> int:
     taken = 0
     for run in await _unfinished():
         run_id = run.job.identity.run_id
+        if run.job.run_metadata.get(STATELESS):
+            # Its caller is gone, and its thread was to go with it.
+            await delete_thread_by_id(run.job.identity.thread_id, run.job.user.identity)
+            continue
         if run.tries >= MAX_TRIES:
             await _give_up(run)
             logger.error("run given up", run_id=run_id, tries=run.tries)

@@ -13,26 +13,34 @@ Execute = Callable[[RunJob], Awaitable[None]]
 
 
 class RunOrder:
-    """Executes each run when the runs that came before it on its thread have ended."""
+    """Executes each run when all runs that came before it on its thread have ended."""
 
-    def __init__(self, execute: Execute) -> None:
+    def __init__(self, execute: Execute, write_down: Execute | None = None) -> None:
         self._execute = execute
-        self._last: dict[str, asyncio.Task[object]] = {}
+        self._write_down_cancelled = write_down or _write_down_cancelled
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._waiting: dict[str, int] = {}
 
     async def __call__(self, job: RunJob) -> None:
         """Wait for this run's turn, then execute it."""
         thread_id = job.identity.thread_id
-        this = asyncio.current_task()
-        assert this is not None  # noqa: S101 - Aegra starts every run as a task
-        earlier = self._last.get(thread_id)
-        self._last[thread_id] = this
+        # asyncio's lock is fair: turns come in the order in which they were asked for.
+        turn = self._turns.setdefault(thread_id, asyncio.Lock())
+        self._waiting[thread_id] = self._waiting.get(thread_id, 0) + 1
         try:
-            if earlier is not None and not earlier.done():
-                await _wait_turn(earlier, job)
-            await self._execute(job)
+            try:
+                await turn.acquire()
+            except asyncio.CancelledError:
+                await self._write_down_cancelled(job)
+                raise
+            try:
+                await self._execute(job)
+            finally:
+                turn.release()
         finally:
-            if self._last.get(thread_id) is this:
-                del self._last[thread_id]
+            self._waiting[thread_id] -= 1
+            if not self._waiting[thread_id]:
+                del self._waiting[thread_id], self._turns[thread_id]
 
 
 def order_runs() -> None:
@@ -41,21 +49,21 @@ def order_runs() -> None:
         run_executor.execute_run = RunOrder(run_executor.execute_run)
 
 
-async def _wait_turn(earlier: asyncio.Task[object], job: RunJob) -> None:
+async def _write_down_cancelled(job: RunJob) -> None:
+    """Write down a run that was cancelled before its turn; Aegra does so for begun runs only.
+
+    The thread's status is left to the run that is at work on it.
+    """
     run_id = job.identity.run_id
-    try:
-        await asyncio.wait([earlier])
-    except asyncio.CancelledError:
-        # Cancelled before it began: Aegra writes this down for begun runs only.
-        active_runs.pop(run_id, None)
-        if run_id not in run_executor._shutdown_cancellations:  # noqa: SLF001 - see recovery
-            await finalize_run(
-                run_id,
-                job.identity.thread_id,
-                user_id=job.user.identity,
-                status="interrupted",
-                thread_status="idle",
-                output={},
-            )
-            await streaming_service.signal_run_cancelled(run_id)
-        raise
+    active_runs.pop(run_id, None)
+    if run_id in run_executor._shutdown_cancellations:  # noqa: SLF001 - see recovery
+        return
+    await finalize_run(
+        run_id,
+        job.identity.thread_id,
+        user_id=job.user.identity,
+        status="interrupted",
+        thread_status="idle",
+        output={},
+    )
+    await streaming_service.signal_run_cancelled(run_id)

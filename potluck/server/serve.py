@@ -27,6 +27,7 @@ from potluck.server.welcome import Welcome
 from potluck.settings import PROJECT_DIR, Settings, create_env_file
 
 DEFAULT_PORT = 8123
+HIGHEST_PORT = 65535
 SHUTDOWN_TIMEOUT_S = 10
 KEEP_ALIVE_S = 75
 CONNECT_TIMEOUT_S = 5
@@ -40,6 +41,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
     # uvicorn raises the signal again when it has shut down; the rest must end in order, too.
     signal.signal(signal.SIGTERM, _end)
     load_catalog(settings.potluck_config_dir)
+    env_file_is_new = create_env_file()
     _refuse_open_door(host, settings)
     prepare_home(settings.potluck_home)
     with contextlib.ExitStack() as stack:
@@ -54,7 +56,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
             secrets=settings.api_secrets,
             internal_key=address.internal_key,
         )
-        _run(app, listener, settings, Welcome(settings, address, create_env_file()))
+        _run(app, listener, settings, Welcome(settings, address, env_file_is_new))
 
 
 def _end(*_: object) -> NoReturn:
@@ -89,9 +91,9 @@ def _only_server(home: Path) -> Iterator[None]:
 def _where_it_is(home: Path) -> str:
     try:
         other = json.loads(server_file(home).read_text())
-    except (OSError, ValueError):
+        return f" (process {other['pid']}, {other['url']})"
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return f" (process {other['pid']}, {other['url']})"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -102,11 +104,18 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
         # Listening at once: a bound socket alone would not keep a second server out.
         listener.listen(128)
-    except OSError as error:
+    except socket.gaierror as error:
         listener.close()
         raise StartError(
+            f"The address {host!r} is not known here: {error.strerror}.",
+            fix="Use --host 127.0.0.1, or an address of this machine.",
+        ) from error
+    except OSError as error:
+        listener.close()
+        another = port + 1 if port < HIGHEST_PORT else 0
+        raise StartError(
             f"Port {port} on {host} cannot be used: {error.strerror}.",
-            fix=f"Stop what uses it, or choose another: potluck serve --port {port + 1}.",
+            fix=f"Stop what uses it, or choose another: potluck serve --port {another}.",
         ) from error
     return listener
 
@@ -154,6 +163,9 @@ def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
         logging.getLogger("aegra_api.main").setLevel(logging.ERROR)
     # It warns that all share one identity; whoever has no key of ours gets no further than Guard.
     logging.getLogger("aegra_api.core.auth_middleware").setLevel(logging.ERROR)
+    if settings.potluck_log_level == "warning":
+        # It takes every 4xx for a warning; the client was told already.
+        logging.getLogger("app.access_logs").setLevel(logging.ERROR)
     return made
 
 

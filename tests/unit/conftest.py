@@ -13,7 +13,7 @@ from pytest_socket import disable_socket, enable_socket
 
 from potluck.engine import Engine, use_engine
 from potluck.providers.catalog import Catalog
-from potluck.providers.chain import Call
+from potluck.providers.chain import Call, ChainModel
 from potluck.settings import Settings
 
 Script = Sequence[AIMessage | Callable[[Call, list[BaseMessage]], AIMessage]]
@@ -41,6 +41,9 @@ class ScriptedChain:
             return reply(call, messages) if callable(reply) else reply
 
         return RunnableLambda(answer)
+
+    def models(self) -> list[ChainModel]:
+        return [ChainModel("groq/x", "groq", None, on=True, reason="key set")]
 
     def tool_names(self, number: int) -> set[str]:
         return {

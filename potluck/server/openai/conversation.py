@@ -54,8 +54,12 @@ async def input_for(
         raise RunError(f"The thread could not be read: {error!r}.", status=503) from error
     if not known:
         return sent
-    if isinstance(messages[-1], wire.UserMessage) and (
-        visible_in_request(messages[:-1]) == visible_in_thread(known)
+    # A turn cut before its first step shows messages that are not yet in any checkpoint.
+    is_whole = known[-1].get("type") == "ai"
+    if (
+        is_whole
+        and isinstance(messages[-1], wire.UserMessage)
+        and (visible_in_request(messages[:-1]) == visible_in_thread(known))
     ):
         return sent[-1:]
     return [REMOVE_ALL, *sent]

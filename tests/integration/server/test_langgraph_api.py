@@ -116,6 +116,56 @@ async def test_cancelling_a_waiting_run_frees_the_thread(
     assert (await client.threads.get(thread_id))["status"] == "idle"
 
 
+async def test_a_deleted_thread_takes_its_files_with_it(
+    client: LangGraphClient, thread_id: str, server: Any
+) -> None:
+    server.simulator.script.on(Reply.call("write_file", path="a.txt", text="x"), results=0)
+    await client.runs.wait(thread_id, "agent", input=ask("write a.txt"))
+    assert (server.home / "workspaces" / thread_id / "a.txt").read_text() == "x"
+    await client.threads.delete(thread_id)
+    assert not (server.home / "workspaces" / thread_id).exists()
+
+
+async def test_stateless_runs_leave_nothing_behind(client: LangGraphClient, server: Any) -> None:
+    def left() -> set[str]:
+        return {path.name for path in (server.home / "workspaces").iterdir()}
+
+    before = left()
+    server.simulator.script.on(Reply.call("write_file", path="a.txt", text="x"), results=0)
+    await client.runs.wait(None, "agent", input=ask("write a.txt"))
+    assert left() == before
+
+
+async def test_a_run_stopped_before_a_node_goes_on_without_input(
+    client: LangGraphClient, thread_id: str, server: Any
+) -> None:
+    server.simulator.script.on(Reply.call("calculator", expression="6*7"), results=0)
+    server.simulator.script.on(Reply(text="42"), last_tool="calculator")
+    stopped: Any = await client.runs.wait(
+        thread_id, "agent", input=ask("What is 6*7?"), interrupt_before=["tools"]
+    )
+    assert [m["type"] for m in stopped["messages"]] == ["human", "ai"]
+    finished: Any = await client.runs.wait(thread_id, "agent", input=None)
+    assert [m["type"] for m in finished["messages"]] == ["human", "ai", "tool", "ai"]
+
+
+async def test_cancelling_a_queued_run_lets_nobody_overtake(
+    client: LangGraphClient, thread_id: str, server: Any
+) -> None:
+    slow = Reply(text="first answer", delay=Delay(first_byte_s=1))
+    server.simulator.script.on(slow, text="first question")
+    server.simulator.script.on(Reply(text="third answer"), text="third question")
+    await client.runs.create(thread_id, "agent", input=ask("first question"))
+    second = await client.runs.create(thread_id, "agent", input=ask("second question"))
+    third = await client.runs.create(thread_id, "agent", input=ask("third question"))
+    await client.runs.cancel(thread_id, second["run_id"])
+    await client.runs.join(thread_id, third["run_id"])
+    state: Any = await client.threads.get_state(thread_id)
+    assert [m["content"] for m in state["values"]["messages"]] == [
+        "first question", "first answer", "third question", "third answer",
+    ]  # fmt: skip
+
+
 async def test_cancelling_a_run_stops_the_call_to_the_provider(
     client: LangGraphClient, thread_id: str, server: Any
 ) -> None:

@@ -101,6 +101,19 @@ def test_finished_threads_are_still_there_after_a_kill(
     assert "4" in values["messages"][-1]["content"]
 
 
+def test_a_stateless_run_whose_caller_is_gone_is_dropped(
+    start_server: Callable[..., Any], connect: Connect, slow_second_call: SimulatorServer
+) -> None:
+    server = start_server(simulator=slow_second_call)
+    connect(server.url).runs.create(None, "agent", input=QUESTION)
+    assert slow_second_call.log.wait_for(2, timeout_s=WAIT_S)
+    server.kill()
+    server.start()
+    assert connect(server.url).threads.search() == []
+    assert list((server.home / "workspaces").iterdir()) == []
+    assert len(slow_second_call.log) == 2
+
+
 def test_a_run_that_never_gets_further_is_given_up(
     start_server: Callable[..., Any], connect: Connect
 ) -> None:

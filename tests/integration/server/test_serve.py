@@ -126,3 +126,35 @@ def test_it_also_ends_after_a_killed_server_was_started_again(
     server.start()
     server.stop()
     assert not (server.home / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_settings_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    line = the_line(serve(tmp_path, POTLUCK_ENV_FILE=str(tmp_path / "no" / "folder" / ".env")))
+    assert "POTLUCK_ENV_FILE" in line
+
+
+def test_a_settings_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"GROQ_API_KEY=\xff\xfe")
+    assert "UTF-8" in the_line(serve(tmp_path))
+
+
+def test_an_unknown_address_is_not_blamed_on_the_port(tmp_path: Path) -> None:
+    line = the_line(serve(tmp_path, "--host", "nohost.invalid", POTLUCK_API_KEYS="ann:secret"))
+    assert "nohost.invalid" in line
+    assert "--port" not in line
+
+
+@pytest.mark.parametrize("keys", ["ann:s3:cret", "ann:", "ann:passwörd", "ann: x"])
+def test_keys_that_could_not_be_told_apart_are_refused(tmp_path: Path, keys: str) -> None:
+    line = the_line(serve(tmp_path, POTLUCK_API_KEYS=keys))
+    assert "POTLUCK_API_KEYS" in line
+    assert "name:secret" in line
+
+
+def test_a_list_of_users_cut_short_by_a_kill_does_not_stop_the_start(
+    start_server: Callable[..., Any],
+) -> None:
+    server = start_server()
+    server.kill()
+    (server.home / "postgres" / ".handle_pids.json").write_text("[12")
+    server.start()

@@ -205,6 +205,7 @@ async def test_replan_keeps_finished_steps_and_tells_what_went_wrong(chain: Any)
     state = await run("x")
     assert "B is needed as well" in chain.prompt(4)
     assert "found A" in chain.prompt(4)
+    assert "found A" in str(chain.calls[5][1][-1].text), "new steps can build on finished ones"
     assert [(s["id"], s["result"]) for s in state["plan"]] == [(1, "found A"), (2, "found B")]
 
 

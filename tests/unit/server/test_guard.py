@@ -32,6 +32,7 @@ KEYS = "ann:s1,bob:s2:admin,bare"
 @pytest.mark.parametrize("secret", ["s1", "s2", "bare", "inner"])
 async def test_a_secret_opens_in_either_header(secret: str) -> None:
     assert await status(KEYS, authorization=f"Bearer {secret}") == 200
+    assert await status(KEYS, authorization=f"bearer {secret}") == 200
     assert await status(KEYS, x_api_key=secret) == 200
 
 
@@ -56,6 +57,8 @@ async def test_health_needs_no_key() -> None:
         ({"host": "127.0.0.1.evil.example"}, 403),
         ({"host": "127.evil.example"}, 403),
         ({"host": ""}, 403),
+        ({"host": "[::1"}, 403),
+        ({"origin": "http://["}, 403),
         ({"origin": "https://smith.langchain.com"}, 200),
         ({"origin": "http://localhost:3000"}, 200),
         ({"origin": "https://evil.example"}, 403),

@@ -1,4 +1,4 @@
-"""A run that makes no sense is refused before it is made."""
+"""What makes no sense for this graph is refused before it is used."""
 
 import json
 from typing import Any
@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from potluck.server import run_input
-from potluck.server.run_input import RunInput
+from potluck.server import langgraph_door
+from potluck.server.langgraph_door import LangGraphDoor
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 GOOD = {"messages": [{"role": "user", "content": "hi"}]}
 
@@ -23,7 +25,7 @@ async def echo(request: Request) -> JSONResponse:
 
 async def post(path: str, body: object) -> httpx.Response:
     routes = [Route("/{rest:path}", echo, methods=["POST"])]
-    transport = httpx.ASGITransport(RunInput(Starlette(routes=routes)))
+    transport = httpx.ASGITransport(LangGraphDoor(Starlette(routes=routes)))
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.post(path, content=content)
@@ -40,7 +42,7 @@ async def post(path: str, body: object) -> httpx.Response:
         ({"input": {"message": "hi"}}, "input.messages", "is missing"),
         ({"input": {"messages": [{"content": "x"}]}}, "input.messages", "role"),
         ({"input": {"messages": [{"role": "robot", "content": "x"}]}}, "input.messages", "robot"),
-        ({"input": {"messages": [{"role": "user", "content": 5}]}}, "input.messages", "error"),
+        ({"input": {"messages": [{"role": "user", "content": 5}]}}, "input.messages", "content"),
         ({"input": {"messages": [[["user"]]]}}, "input.messages", "sequence"),
         ({"input": GOOD, "context": {"model": 5}}, "context.model", "string"),
         ({"input": GOOD, "context": {"privacy": "some"}}, "context.privacy", "'private'"),
@@ -51,6 +53,11 @@ async def post(path: str, body: object) -> httpx.Response:
         ),
         ({"input": GOOD, "stream_mode": "zzz"}, "stream_mode", "updates"),
         ({"input": GOOD, "stream_mode": ["values", 5]}, "stream_mode", "5"),
+        ({"input": GOOD, "stream_mode": {}}, "stream_mode", "{}"),
+        ({"input": GOOD, "stream_mode": [{}]}, "stream_mode", "{}"),
+        ({"input": GOOD, "config": {"recursion_limit": "x"}}, "config.recursion_limit", "number"),
+        ({"input": GOOD, "config": {"recursion_limit": -1}}, "config.recursion_limit", "number"),
+        ({"input": GOOD, "context": {"model": "no/such"}}, "context.model", "/v1/models"),
     ],
 )
 async def test_mistake_is_named_with_its_place(
@@ -73,6 +80,7 @@ async def test_mistake_is_named_with_its_place(
         {"input": None, "checkpoint_id": "x"},
         {"input": {}, "command": {"resume": True}},
         {"input": GOOD, "context": {"model": "groq/x", "unknown": 1}},
+        {"input": GOOD, "config": {"recursion_limit": 50}},
         {"command": {"resume": "yes"}},
         [1],
         b"{no json",
@@ -85,12 +93,47 @@ async def test_everything_else_passes_unchanged(run: Any) -> None:
     assert answer.json() == {"got": content.decode()}
 
 
-async def test_only_runs_are_looked_at() -> None:
-    answer = await post("/threads/search", {"input": {"messages": 5}})
-    assert answer.status_code == 200
+async def test_other_paths_are_not_looked_at() -> None:
+    for path in ("/threads/search", "/v1/chat/completions", "/agent/invoke"):
+        answer = await post(path, {"input": {"messages": 5}})
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("update", "place", "words"),
+    [
+        ({"values": {"messages": 5}}, "values.messages", "int"),
+        ({"values": {"messages": [{"role": "x", "content": "y"}]}}, "values.messages", "'x'"),
+        ({"values": {"plan": "x"}}, "values.plan", "list"),
+        ({"values": None, "as_node": "nope"}, "as_node", "triage"),
+    ],
+)
+async def test_an_update_of_the_state_is_checked_too(
+    update: dict[str, Any], place: str, words: str
+) -> None:
+    answer = await post("/threads/t/state", update)
+    assert answer.status_code == 422
+    mistake = answer.json()["detail"][0]
+    assert ".".join(mistake["loc"]).startswith(f"body.{place}")
+    assert words in mistake["msg"]
+
+
+@pytest.mark.parametrize("text", ["a\ud800b", "a\x00b"])
+@pytest.mark.parametrize("path", ["/threads", "/runs/wait", "/store/items"])
+async def test_text_that_cannot_be_stored_is_refused(path: str, text: str) -> None:
+    assert (await post(path, {"metadata": {"a": [text]}})).status_code == 422
+
+
+async def test_a_path_with_nul_is_not_found() -> None:
+    assert (await post("/threads/%00", {})).status_code == 404
+
+
+async def test_a_run_without_input_goes_on_from_the_last_checkpoint() -> None:
+    answer = await post("/threads/t/runs/wait", {"assistant_id": "agent"})
+    assert json.loads(answer.json()["got"]) == {"assistant_id": "agent", "checkpoint": {}}
 
 
 async def test_a_huge_body_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_input, "MAX_BODY_BYTES", 100)
+    monkeypatch.setattr(langgraph_door, "MAX_BODY_BYTES", 100)
     answer = await post("/runs/wait", {"input": {"messages": "x" * 200}})
     assert answer.status_code == 413

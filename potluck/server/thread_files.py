@@ -1,0 +1,36 @@
+"""A thread's files go when the thread goes."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import structlog
+from aegra_api.core.database import db_manager
+
+from tools.workspace import folder_of
+
+logger = structlog.get_logger(__name__)
+
+
+def delete_with_threads(home: Path) -> None:
+    """From now on, whoever deletes a thread's checkpoints deletes its workspace, too.
+
+    Every way in which Aegra deletes a thread (the route, stateless runs, expiry) leads there.
+    """
+    saver = db_manager.get_checkpointer()
+    delete_checkpoints = saver.adelete_thread
+
+    async def delete_thread(thread_id: str) -> None:
+        await delete_checkpoints(thread_id)
+        await asyncio.to_thread(_delete_folder, folder_of(home, thread_id))
+
+    saver.adelete_thread = delete_thread
+
+
+def _delete_folder(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        logger.warning("workspace not deleted", folder=str(folder), reason=str(error))
