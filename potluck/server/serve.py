@@ -41,9 +41,9 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
     # uvicorn raises the signal again when it has shut down; the rest must end in order, too.
     signal.signal(signal.SIGTERM, _end)
     load_catalog(settings.potluck_config_dir)
-    env_file_is_new = create_env_file()
     _refuse_open_door(host, settings)
     prepare_home(settings.potluck_home)
+    env_file_is_new = create_env_file()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_only_server(settings.potluck_home))
         listener = stack.enter_context(contextlib.closing(_listen(host, port)))
