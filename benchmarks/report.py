@@ -32,6 +32,16 @@ class Figure:
         return bool(_COMPARE[sign](self.value, float(bound)))
 
 
+def compare(title: str, contenders: Sequence[str], rows: Mapping[str, Sequence[object]]) -> None:
+    """Print contenders beside each other, a row for each figure; None is left blank."""
+    table = Table("figure", title=title)
+    for contender in contenders:
+        table.add_column(contender, justify="right")
+    for name, values in rows.items():
+        table.add_row(name, *("" if value is None else _shown(value) for value in values))
+    Console(width=110).print(table)
+
+
 def report(name: str, figures: Sequence[Figure], peers: Mapping[str, object]) -> None:
     """Print the table and the closing line of JSON."""
     table = Table(title=f"benchmark: {name}")
@@ -39,7 +49,7 @@ def report(name: str, figures: Sequence[Figure], peers: Mapping[str, object]) ->
         table.add_column(column, justify="right" if column == "value" else "left")
     for figure in figures:
         met = {True: "yes", False: "NO", None: ""}[figure.met]
-        table.add_row(figure.name, f"{figure.value:,.1f}", figure.unit, figure.aim, met)
+        table.add_row(figure.name, _shown(figure.value), figure.unit, figure.aim, met)
     Console(width=110).print(table)
     machine = {
         "cpus": os.cpu_count(),
@@ -51,3 +61,10 @@ def report(name: str, figures: Sequence[Figure], peers: Mapping[str, object]) ->
         {**asdict(figure), "value": round(figure.value, 2), "met": figure.met} for figure in figures
     ]
     print(json.dumps({"benchmark": name, "machine": machine, "aims": aims, "peers": dict(peers)}))
+
+
+def _shown(value: object) -> str:
+    """A number as people read it: small ones with two digits after the point."""
+    if not isinstance(value, float):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.2f}"

@@ -54,14 +54,23 @@ def chat(
 
 
 @app.command()
-def check(*, as_json: Json = False) -> None:
-    """Show what works and what does not, with the fix; exit code 1 if something must be mended."""
+def check(
+    *,
+    as_json: Json = False,
+    no_calls: Annotated[
+        bool, typer.Option("--no-calls", help="Ask no provider for an answer.")
+    ] = False,
+) -> None:
+    """Show what works and what does not, with the fix; exit code 1 if something must be mended.
+
+    Each provider that is on is asked for one tiny answer.
+    """
     from rich.console import Console  # noqa: PLC0415 - quick --help
 
     from potluck.terminal.check import check as look  # noqa: PLC0415 - quick --help
-    from potluck.terminal.check import print_facts, works  # noqa: PLC0415 - quick --help
+    from potluck.terminal.facts import print_facts, works  # noqa: PLC0415 - quick --help
 
-    facts = look()
+    facts = look(calls=not no_calls)
     if as_json:
         _print_json({"ok": works(facts), "facts": [asdict(fact) for fact in facts]})
     else:
@@ -71,19 +80,56 @@ def check(*, as_json: Json = False) -> None:
 
 
 @app.command()
-def models(*, as_json: Json = False) -> None:
-    """Show the catalog of models: what is on, what each can do, its limits."""
+def models(
+    *,
+    as_json: Json = False,
+    refresh: Annotated[
+        bool,
+        typer.Option(
+            "--refresh", help="Ask each provider that is on what it serves today, and compare."
+        ),
+    ] = False,
+) -> None:
+    """Show the catalog of models: what is on, what each can do, its limits.
+
+    With --refresh: what is new, gone or replaced, and the lines that mend providers.yaml; exit
+    code 3 if a model of the catalog is gone or replaced, 1 if a provider could not be asked.
+    """
     from rich.console import Console  # noqa: PLC0415 - quick --help
 
     from potluck.settings import Settings  # noqa: PLC0415 - quick --help
     from potluck.terminal.models import models as look  # noqa: PLC0415 - quick --help
     from potluck.terminal.models import print_models  # noqa: PLC0415 - quick --help
 
+    if refresh:
+        _refresh(as_json=as_json)
+        return
     rows = look(Settings.load())
     if as_json:
         _print_json([asdict(row) for row in rows])
     else:
         print_models(rows, Console(highlight=False))
+
+
+def _refresh(*, as_json: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415 - quick --help
+
+    from potluck.settings import Settings  # noqa: PLC0415 - quick --help
+    from potluck.terminal.refresh import (  # noqa: PLC0415 - quick --help
+        as_values,
+        exit_code,
+        print_changes,
+        refresh,
+    )
+
+    changes = refresh(Settings.load(), Console(stderr=True))
+    if as_json:
+        _print_json(as_values(changes))
+    else:
+        print_changes(changes, Console(highlight=False))
+    code = exit_code(changes)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

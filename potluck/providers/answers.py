@@ -9,6 +9,8 @@ from langchain_core.outputs import ChatGeneration
 # The vendor's own mark is kept beside ours: its class reads it when the message comes back to it,
 # and Gemini drops its thought signatures from messages that it does not know as its own.
 DIALECT_KEY = "model_dialect"
+# Everybody who wrote a part of the message, in order, as `provider/model-id`
+MODELS_KEY = "models"
 _VENDOR_MARKS = ("model_provider", "model_name", "model")
 _REASONING_KEYS = ("reasoning_content", "reasoning")
 _DEFAULT_OUTPUT_TOKENS = 512
@@ -20,15 +22,16 @@ def says_something(message: BaseMessage) -> bool:
         return True
     if any(message.additional_kwargs.get(key) for key in _REASONING_KEYS):
         return True
-    return _calls_tools(message)
+    return calls_tools(message)
 
 
 def is_answer(message: BaseMessage) -> bool:
     """Whether the whole message answers: has text or calls a tool; reasoning alone does not."""
-    return bool(message.text.strip()) or _calls_tools(message)
+    return bool(message.text.strip()) or calls_tools(message)
 
 
-def _calls_tools(message: BaseMessage) -> bool:
+def calls_tools(message: BaseMessage) -> bool:
+    """Whether the message holds a tool call, or a part of one."""
     if isinstance(message, AIMessageChunk) and message.tool_call_chunks:
         return True
     return isinstance(message, AIMessage) and bool(message.tool_calls or message.invalid_tool_calls)
@@ -65,11 +68,25 @@ def used_tokens(message: BaseMessage) -> int:
 
 def finish_reason(generation: ChatGeneration) -> str:
     """Why the model stopped, in lower case; empty while it has not said so."""
-    for source in (generation.generation_info or {}, generation.message.response_metadata):
-        reason = source.get("finish_reason") or source.get("done_reason")
-        if reason:
-            return str(reason).lower()
-    return ""
+    sources = (generation.generation_info or {}, generation.message.response_metadata)
+    return next((reason for source in sources if (reason := reason_in(source))), "")
+
+
+def reason_in(metadata: Mapping[str, object]) -> str:
+    """The reason for stopping that a provider's metadata holds, in lower case; or nothing."""
+    return str(metadata.get("finish_reason") or metadata.get("done_reason") or "").lower()
+
+
+def reasoning_of(message: BaseMessage) -> str:
+    """What the model thought aloud, in whichever form its vendor's class gives it."""
+    for key in _REASONING_KEYS:
+        told = message.additional_kwargs.get(key)
+        if isinstance(told, str) and told:
+            return told
+    if isinstance(message.content, str):
+        return ""
+    blocks = [block for block in message.content if isinstance(block, dict)]
+    return "".join(str(b.get("reasoning") or b.get("thinking") or "") for b in blocks)
 
 
 def strip_marks(generation: ChatGeneration) -> None:

@@ -12,7 +12,10 @@ from potluck.providers.vendors import build_chat_model, close_chat_model
 
 @dataclass(slots=True, eq=False)
 class Backend:
-    """Where a link sends its calls; shared by all calls to that model with that key."""
+    """Where a link sends its calls; shared by all calls to that model with that key.
+
+    `timeout_s` is for a whole plain answer, `silence_s` for each chunk of a streamed one.
+    """
 
     provider: Provider
     model: Model
@@ -20,6 +23,7 @@ class Backend:
     base_url: str | None
     account: int = 0
     timeout_s: float = 60.0
+    silence_s: float = 30.0
     _built: BaseChatModel | None = field(default=None, init=False, repr=False)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 

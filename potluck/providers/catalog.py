@@ -74,11 +74,16 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """limits.yaml `fallback`: tries per call over the whole chain, and who comes last."""
+    """limits.yaml `fallback`: tries and time per call over the whole chain, and who comes last.
+
+    With `hedge_after_seconds` the next model is asked too when the first is silent for so long.
+    """
 
     max_retries: int = 3
     retry_delay_seconds: float = 5.0
     emergency_provider: str | None = None
+    timeout_seconds: float = 180.0
+    hedge_after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,8 @@ def _catalog(form: ProvidersFile, limits: LimitsFile) -> Catalog:
             max_retries=limits.fallback.max_retries,
             retry_delay_seconds=limits.fallback.retry_delay_seconds,
             emergency_provider=find_provider(emergency, providers) if emergency else None,
+            timeout_seconds=limits.fallback.timeout_seconds,
+            hedge_after_seconds=limits.fallback.hedge_after_seconds,
         ),
         optimization=Optimization(**limits.optimization.model_dump()),
         privacy=limits.privacy,

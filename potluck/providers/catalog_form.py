@@ -187,6 +187,12 @@ class FallbackForm(Form):
     max_retries: Annotated[int, Field(ge=0, description="a whole number from 0")] = 3
     retry_delay_seconds: Annotated[float, Field(ge=0, description="seconds from 0")] = 5.0
     emergency_provider: OptionalText = None
+    timeout_seconds: Annotated[float, Field(gt=0, description="seconds above 0, such as 180")] = (
+        180.0
+    )
+    hedge_after_seconds: Annotated[
+        float | None, Field(gt=0, description="seconds above 0, such as 8")
+    ] = None
 
 
 class LimitsFile(Form):

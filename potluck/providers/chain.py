@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
@@ -13,7 +12,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from potluck.errors import ChainError, ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.backend import Backend
 from potluck.providers.catalog import (
     OFFLINE,
@@ -23,10 +22,14 @@ from potluck.providers.catalog import (
     ProviderStatus,
     TaskType,
 )
+from potluck.providers.course import Course
 from potluck.providers.last import LastResort, build_refusal
 from potluck.providers.link import Link
+from potluck.providers.member import Member
 from potluck.providers.outages import Outages
 from potluck.quota.limiter import Limiter
+
+SILENCE_S = 30.0
 
 Tool = BaseTool | type | Callable[..., object] | dict[str, Any]  # Any: a JSON schema
 
@@ -59,37 +62,6 @@ class ChainModel:
     context: int | None
     on: bool
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _CallWatch:
-    """Keeps the attempts of one call, and tells the outages what each link has met."""
-
-    call: Call
-    attempts: list[ProviderError]
-    outages: Outages
-    backend: Backend
-
-    def check(self) -> None:
-        model = self.backend.model
-        outage = self.outages.find(model.provider, model.id, account=self.backend.account)
-        if outage is None:
-            return
-        met_here = any(attempt.fault is outage.error.fault for attempt in self.attempts)
-        if outage.certain or met_here:
-            raise outage.error.copy()
-
-    def answered(self) -> None:
-        model = self.backend.model
-        self.outages.forget(model.provider, model.id, account=self.backend.account)
-
-    def failed(self, error: ProviderError, *, begun: bool) -> None:
-        self.attempts.append(error)
-        self.outages.note(error, account=self.backend.account)
-        if error.kind is ErrorKind.CALLER:
-            raise ChainError([error]) from error
-        if self.call.on_failover is not None and not begun:
-            self.call.on_failover(error)
 
 
 class Chain:
@@ -131,11 +103,29 @@ class Chain:
         Its last member is the offline model. With `only` it is ChainError, which names each
         failure. ChainError is raised too when the request itself is wrong (kind `caller`).
         """
-        attempts: list[ProviderError] = []
-        links = self._select(call, attempts)
+        out: list[ProviderError] = []
+        links = self._select(call, out)
+        course = Course(
+            timeout_s=self._catalog.fallback.timeout_seconds,
+            outages=self._outages,
+            hedge_after_s=self._catalog.fallback.hedge_after_seconds,
+            known=tuple(out),
+            on_failover=call.on_failover,
+        )
         options = _options(call)
-        members = [self._bind(link, call, attempts, options) for link in links]
-        members.append(self._last(call, attempts, options))
+        may_end_offline = call.only is None or _is_offline(call.only)
+        last = LastResort(attempts=course.attempts) if may_end_offline else None
+        models: list[Member | LastResort] = [
+            Member(links=links, place=place, course=course, last=last)
+            for place in range(len(links))
+        ]
+        if last is not None:
+            models.append(last)
+        members: list[Runnable[LanguageModelInput, AIMessage]] = [
+            model.bind(**options) if options else model for model in models
+        ]
+        if last is None:
+            members.append(build_refusal(course.attempts))
         return members[0].with_fallbacks(members[1:], exceptions_to_handle=(ProviderError,))
 
     async def aclose(self) -> None:
@@ -197,22 +187,6 @@ class Chain:
             fault = ProviderFault(ErrorKind.MODEL_GONE, ErrorScope.MODEL, message)
         return ProviderError(provider, model, fault)
 
-    def _bind(
-        self, link: Link, call: Call, attempts: list[ProviderError], options: dict[str, object]
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        watch = _CallWatch(call, attempts, self._outages, link.backend)
-        watched = link.model_copy(update={"watch": watch})
-        return watched.bind(**options) if options else watched
-
-    def _last(
-        self, call: Call, attempts: list[ProviderError], options: dict[str, object]
-    ) -> Runnable[LanguageModelInput, AIMessage]:
-        seen = partial(tuple, attempts)
-        if call.only is not None and not _is_offline(call.only):
-            return build_refusal(seen)
-        last = LastResort(attempts=seen)
-        return last.bind(**options) if options else last
-
 
 def _backends(status: ProviderStatus, timeout_s: float) -> Iterable[Backend]:
     for model in status.provider.models:
@@ -224,6 +198,7 @@ def _backends(status: ProviderStatus, timeout_s: float) -> Iterable[Backend]:
                 base_url=status.base_url or status.provider.base_url,
                 account=account,
                 timeout_s=timeout_s,
+                silence_s=min(SILENCE_S, timeout_s),
             )
 
 

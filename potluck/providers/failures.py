@@ -62,6 +62,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> int | None:
+    if type(error).__module__ == "aiohttp.http_exceptions":
+        # A broken connection, to which its parser gives a status that nobody sent
+        return None
     response = getattr(error, "response", None)
     for holder, name in ((error, "status_code"), (error, "code"), (response, "status_code")):
         value = getattr(holder, name, None)

@@ -85,8 +85,10 @@ def _take(message: BaseMessage, pairing: Pairing, *, api: Api, model: Model) -> 
 
 
 def _is_own(message: AIMessage, api: Api, model: Model) -> bool:
-    """Whether this model gave the answer: another's signatures it would refuse."""
+    """Whether this model gave the answer, in this form: others' signatures it would refuse."""
     marks = message.response_metadata
+    if marks.get("output_version") is not None:
+        return False
     made_by = (marks.get("model_provider"), marks.get("model_name"), marks.get(DIALECT_KEY))
     return made_by == (model.provider, model.id, MARKS[api]) and is_answer(message)
 

@@ -1,11 +1,11 @@
 """The last member of a chain: the offline model, told why, or the error that names each failure."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import Field
@@ -15,6 +15,7 @@ from potluck.providers import answers
 from potluck.providers.async_model import AsyncChatModel
 from potluck.providers.catalog import OFFLINE
 from potluck.providers.dialects import MARKS, to_vendor
+from potluck.providers.draft import Draft
 
 Attempts = Callable[[], Sequence[ProviderError]]
 
@@ -71,14 +72,25 @@ class LastResort(AsyncChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
         **kwargs: Any,  # Any: BaseChatModel's own signature
     ) -> AsyncIterator[ChatGenerationChunk]:
-        inner, options = to_vendor(self._build(), "offline", None, kwargs)
-        signed = False
-        async for chunk in inner._astream(messages, stop=stop, **options):  # noqa: SLF001 # as in Link
-            answers.strip_marks(chunk)
-            if not signed:
-                _sign(chunk.message)
-                signed = True
-            yield chunk
+        async for message in self.stream_chunks(messages, stop, kwargs):
+            yield ChatGenerationChunk(message=message)
+
+    async def stream_chunks(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, object]
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """The answer in chunks."""
+        inner, keywords = to_vendor(self._build(), "offline", None, options)
+        draft = Draft()
+        async for chunk in inner._astream(messages, stop=stop, **keywords):  # noqa: SLF001 # as in Link
+            for ready in draft.take(chunk):
+                yield ready
+        held = draft.held()
+        if held is not None:
+            yield held
+        last = AIMessageChunk(content="", chunk_position="last")
+        last.response_metadata = draft.metadata
+        _sign(last)
+        yield last
 
     def _build(self) -> BaseChatModel:
         from potluck.providers.offline import OfflineModel  # noqa: PLC0415 # most chains never need it

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field, SkipValidation
 
@@ -18,29 +18,42 @@ from potluck.providers import answers
 from potluck.providers.async_model import AsyncChatModel
 from potluck.providers.backend import Backend
 from potluck.providers.dialects import MARKS, Keywords, to_vendor
+from potluck.providers.draft import Draft
 from potluck.providers.errors import classify
+from potluck.providers.history import repaired
+from potluck.providers.mending import gate_for, mended
+from potluck.providers.offer import Offer
 from potluck.quota.limiter import Limiter, Reservation
+
+_DONE = frozenset({"stop", "end_turn", "eos", "stop_sequence"})
+_FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blocklist", "recitation"})
 
 
 class Watch(Protocol):
     """Is asked before a link's call, and told how it ended."""
 
     def check(self) -> None:
-        """Raise ProviderError when the call would only fail as another has just failed."""
+        """Raise ProviderError when the call would only fail, or when there is no time for it."""
+
+    def patience_s(self, longest_s: float) -> float:
+        """How long the model may be silent now; at most `longest_s`."""
 
     def answered(self) -> None:
         """The call gave an answer."""
 
-    def failed(self, error: ProviderError, *, begun: bool) -> None:
-        """The call failed; `begun` when part of the answer was already out. May raise instead."""
+    def failed(self, error: ProviderError) -> None:
+        """The call failed."""
+
+    def left(self) -> None:
+        """Nobody waited for the end of the call."""
 
 
 @dataclass(slots=True)
 class _Attempt:
     """One call under way: the room it holds, and what is known of its use."""
 
-    reservation: Reservation
     estimate: int
+    reservation: Reservation | None = None
     used: int = 0
     begun: bool = False
 
@@ -48,6 +61,8 @@ class _Attempt:
         self.used += answers.used_tokens(generation.message)
 
     async def settle(self, *, failed: bool) -> None:
+        if self.reservation is None:
+            return
         if failed and not self.begun and not self.used:
             await self.reservation.release()
         else:
@@ -57,9 +72,10 @@ class _Attempt:
 class Link(AsyncChatModel):
     """One provider's model; asynchronous only.
 
-    Each call holds room in the model's limits or fails at once. Chunks are held back until one
-    says something, so that a stream that dies before can still be answered by another model.
-    Raises ProviderError for everything that the vendor's class raises, and for empty answers.
+    Each call holds room in the model's limits or fails at once. Nothing of a stream goes out that
+    another model could not go on from: chunks are held back until one says something, tool calls
+    until they are whole. Raises ProviderError for everything that the vendor's class raises, for
+    empty answers, and for streams that end before the answer does.
     """
 
     backend: SkipValidation[Backend] = Field(exclude=True)
@@ -90,18 +106,20 @@ class Link(AsyncChatModel):
     ) -> ChatResult:
         async with self._attempt(messages, kwargs) as attempt:
             inner, options = await self._to_vendor(kwargs)
-            history = answers.restore_marks(messages)
-            async with asyncio.timeout(self.backend.timeout_s):
+            history = self._history(messages)
+            async with self._within(self.backend.timeout_s):
                 # The inner method itself: its public door would report every call a second time
                 result = await inner._agenerate(history, stop=stop, **options)  # noqa: SLF001
             generation = result.generations[0]
             attempt.note(generation)
-            self._check_answer(
-                said=answers.is_answer(generation.message),
-                reason=answers.finish_reason(generation),
-            )
-            self._sign(generation)
-            return ChatResult(generations=[generation])
+            if not answers.is_answer(generation.message):
+                raise self._empty(answers.finish_reason(generation))
+            answers.strip_marks(generation)
+            reason = answers.finish_reason(generation)
+            answer = cast("AIMessage", generation.message)
+            message = mended(answer, Offer.of(kwargs), self.backend.model, reason=reason)
+            self.sign(message)
+            return ChatResult(generations=[generation.model_copy(update={"message": message})])
 
     async def _astream(
         self,
@@ -110,24 +128,42 @@ class Link(AsyncChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
         **kwargs: Any,  # Any: BaseChatModel's own signature
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with self._attempt(messages, kwargs) as attempt:
-            inner, options = await self._to_vendor(kwargs)
-            history = answers.restore_marks(messages)
-            held: list[ChatGenerationChunk] = []
-            reason = ""
-            async with aclosing(self._chunks(inner, history, stop, options)) as chunks:
+        async with aclosing(self.stream_chunks(messages, stop, kwargs)) as chunks:
+            async for chunk in chunks:
+                yield ChatGenerationChunk(message=chunk)
+
+    async def stream_chunks(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        options: Mapping[str, object],
+        *,
+        may_be_empty: bool = False,
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """The answer in chunks; the last one holds the metadata, and no other does.
+
+        With `may_be_empty` a model may find that there is nothing left to say.
+        """
+        async with self._attempt(messages, options) as attempt:
+            inner, keywords = await self._to_vendor(options)
+            history = self._history(messages)
+            offer = Offer.of(options)
+            draft = Draft(gate_for(offer))
+            async with aclosing(self._chunks(inner, history, stop, keywords)) as chunks:
                 async for chunk in chunks:
                     attempt.note(chunk)
-                    reason = answers.finish_reason(chunk) or reason
-                    held.append(chunk)
-                    if not attempt.begun and answers.says_something(chunk.message):
-                        attempt.begun = True
-                        self._sign(held[0])
-                    if attempt.begun:
-                        for ready in held:
-                            yield ready
-                        held.clear()
-            self._check_answer(said=attempt.begun, reason=reason)
+                    ready = draft.take(chunk)
+                    attempt.begun = draft.said
+                    for message in ready:
+                        yield message
+            self._check_end(draft, may_be_empty=may_be_empty)
+            held = draft.held()
+            if held is not None:
+                yield mended(held, offer, self.backend.model, reason=draft.finish_reason)
+            last = AIMessageChunk(content="", chunk_position="last")
+            last.response_metadata = draft.metadata
+            self.sign(last)
+            yield last
 
     async def _chunks(
         self,
@@ -136,45 +172,75 @@ class Link(AsyncChatModel):
         stop: list[str] | None,
         options: Keywords,
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        """The vendor's chunks without its marks, each within the time limit."""
+        """The vendor's chunks, each within the time limit."""
         stream = inner._astream(history, stop=stop, **options)  # noqa: SLF001 # see _agenerate
-        while True:
-            async with asyncio.timeout(self.backend.timeout_s):
-                chunk = await anext(stream, None)
-            if chunk is None:
-                return
-            answers.strip_marks(chunk)
-            yield chunk
+        # Every vendor's is a generator, whose connection ends when it is closed
+        async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", stream)):
+            while True:
+                async with self._within(self.backend.silence_s):
+                    chunk = await anext(stream, None)
+                if chunk is None:
+                    return
+                yield chunk
+
+    @asynccontextmanager
+    async def _within(self, longest_s: float) -> AsyncIterator[None]:
+        """Fail when what is done inside takes longer than the model, or the call, has time."""
+        patience_s = longest_s if self.watch is None else self.watch.patience_s(longest_s)
+        try:
+            async with asyncio.timeout(patience_s) as limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            # The model is not to blame for the time that others took
+            scope = ErrorScope.MODEL if patience_s >= longest_s else ErrorScope.REQUEST
+            message = f"it said nothing for {patience_s:.3g} s"
+            raise self._error(ErrorKind.TIMEOUT, message, scope) from error
+
+    def _history(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+        """The conversation as this model takes it, whoever answered before."""
+        model, api = self.backend.model, self.backend.provider.api
+        return answers.restore_marks(repaired(messages, api=api, model=model))
 
     async def _to_vendor(self, options: Mapping[str, object]) -> tuple[BaseChatModel, Keywords]:
         inner = await self.backend.chat_model()
         return to_vendor(inner, self.backend.provider.api, self.backend.base_url, options)
 
-    def _sign(self, generation: ChatGeneration) -> None:
-        answers.strip_marks(generation)
-        model = self.backend.model
-        answers.sign(
-            generation.message,
-            provider=model.provider,
-            model=model.id,
-            dialect=MARKS[self.backend.provider.api],
-        )
+    @property
+    def dialect(self) -> str:
+        """The vendor's class whose form the answers have."""
+        return MARKS[self.backend.provider.api]
 
-    def _check_answer(self, *, said: bool, reason: str) -> None:
-        if said:
-            return
-        if reason in {"content_filter", "safety", "prohibited_content", "blocklist", "recitation"}:
-            raise self._error(ErrorKind.CONTENT_FILTER, "the provider's filter held the answer")
+    def sign(self, message: BaseMessage) -> None:
+        """Write into the message that this model answered."""
+        model = self.backend.model
+        answers.sign(message, provider=model.provider, model=model.id, dialect=self.dialect)
+
+    def _check_end(self, draft: Draft, *, may_be_empty: bool) -> None:
+        """Raise ProviderError unless the stream ended because the answer did."""
+        reason = draft.finish_reason
+        if reason == "error" or (draft.said and not reason):
+            raise self._error(
+                ErrorKind.NETWORK, "its stream ended in the middle of the answer", ErrorScope.MODEL
+            )
+        nothing_to_add = may_be_empty and reason in _DONE
+        if not draft.is_answer and not nothing_to_add:
+            raise self._empty(reason)
+
+    def _empty(self, reason: str) -> ProviderError:
+        if reason in _FILTERED:
+            return self._error(ErrorKind.CONTENT_FILTER, "the provider's filter held the answer")
         if reason == "malformed_function_call":
-            raise self._error(ErrorKind.BAD_TOOL_CALL, "the model wrote a tool call without form")
+            return self._error(ErrorKind.BAD_TOOL_CALL, "the model wrote a tool call without form")
         ended = f" (it ended with {reason})" if reason else ""
-        raise self._error(ErrorKind.EMPTY, f"the answer was empty{ended}")
+        return self._error(ErrorKind.EMPTY, f"the answer was empty{ended}")
 
-    def _error(self, kind: ErrorKind, message: str) -> ProviderError:
+    def _error(
+        self, kind: ErrorKind, message: str, scope: ErrorScope = ErrorScope.REQUEST
+    ) -> ProviderError:
         model = self.backend.model
-        return ProviderError(
-            model.provider, model.id, ProviderFault(kind, ErrorScope.REQUEST, message)
-        )
+        return ProviderError(model.provider, model.id, ProviderFault(kind, scope, message))
 
     @asynccontextmanager
     async def _attempt(
@@ -182,42 +248,47 @@ class Link(AsyncChatModel):
     ) -> AsyncIterator[_Attempt]:
         """Hold room for a call, turn what goes wrong into ProviderError, settle what was used."""
         estimate = answers.estimate_tokens(messages, options)
-        attempt = _Attempt(await self._reserve(estimate), estimate)
-        failed = False
-        try:
-            yield attempt
-        except ProviderError as error:
-            failed = True
-            self._tell(error, begun=attempt.begun)
-            raise
-        except Exception as error:  # a vendor's class raises whatever its parts raise
-            failed = True
-            classified = self._classified(error)
-            self._tell(classified, begun=attempt.begun)
-            raise classified from error
-        else:
-            if self.watch is not None:
-                self.watch.answered()
-        finally:
-            await attempt.settle(failed=failed)
-
-    async def _reserve(self, estimate: int) -> Reservation:
-        model = self.backend.model
+        attempt = _Attempt(estimate)
+        failure: ProviderError | None = None
+        answered = False
         if self.watch is not None:
             self.watch.check()
         try:
-            if model.context is not None and estimate > model.context:
-                message = f"about {estimate} tokens are more than its context of {model.context}"
-                raise self._error(ErrorKind.TOO_LARGE, message)
-            return await self.limiter.reserve(model, estimate, account=self.backend.account)
+            attempt.reservation = await self._reserve(estimate)
+            yield attempt
+            answered = True
         except ProviderError as error:
-            self._tell(error, begun=False)
+            failure = error
             raise
+        except Exception as error:  # a vendor's class raises whatever its parts raise
+            failure = self._classified(error, begun=attempt.begun)
+            raise failure from error
+        finally:
+            self._report(failure, answered=answered)
+            await attempt.settle(failed=failure is not None)
 
-    def _classified(self, error: Exception) -> ProviderError:
+    async def _reserve(self, estimate: int) -> Reservation:
         model = self.backend.model
-        return classify(error, provider=model.provider, model=model.id, now=self.clock())
+        if model.context is not None and estimate > model.context:
+            message = f"about {estimate} tokens are more than its context of {model.context}"
+            raise self._error(ErrorKind.TOO_LARGE, message)
+        return await self.limiter.reserve(model, estimate, account=self.backend.account)
 
-    def _tell(self, error: ProviderError, *, begun: bool) -> None:
-        if self.watch is not None:
-            self.watch.failed(error, begun=begun)
+    def _classified(self, error: Exception, *, begun: bool) -> ProviderError:
+        model = self.backend.model
+        found = classify(error, provider=model.provider, model=model.id, now=self.clock())
+        if begun and found.fault.scope is ErrorScope.PROVIDER:
+            # One connection broke, to a provider that can be reached
+            fault = replace(found.fault, scope=ErrorScope.MODEL)
+            return ProviderError(model.provider, model.id, fault)
+        return found
+
+    def _report(self, failure: ProviderError | None, *, answered: bool) -> None:
+        if self.watch is None:
+            return
+        if failure is not None:
+            self.watch.failed(failure)
+        elif answered:
+            self.watch.answered()
+        else:
+            self.watch.left()

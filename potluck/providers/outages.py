@@ -1,13 +1,20 @@
-"""What is known to be out, and until when: so that a dead model is not asked on every call."""
+"""What is known to be out, and until when: so that a dead model is not asked on every call.
 
+Each model, key and provider is in one of four states. *Well*: asked in its turn. *Stumbled*: it
+failed once or twice in a way that may pass, and is asked after those that are well. *Out*: a limit
+is used up, a key is bad, or three failures of a kind in a row have tripped its breaker; it is not
+asked. *On trial*: the time of a tripped breaker is over; one call is let through, all others pass
+it by. If that call is answered, it is well again, else it is out for twice as long.
+"""
+
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
 
-# How long a fault stands when the provider did not say. Those of minutes or more are certain
-# enough to leave the model out; the others only move it behind the healthy ones.
+# How long a fault stands when the provider did not say
 _STANDS = {
     ErrorKind.MINUTE: timedelta(seconds=60),
     ErrorKind.DAY: timedelta(hours=1),
@@ -18,18 +25,25 @@ _STANDS = {
     ErrorKind.CONCURRENCY: timedelta(seconds=5),
     ErrorKind.OVERLOAD: timedelta(seconds=15),
     ErrorKind.NETWORK: timedelta(seconds=15),
-    ErrorKind.TIMEOUT: timedelta(seconds=30),
+    ErrorKind.TIMEOUT: timedelta(seconds=120),
     ErrorKind.UNKNOWN: timedelta(seconds=15),
 }
-_TRANSIENT = frozenset(
+# These say that something is wrong over there, not what: a few of them trip the breaker
+_SYMPTOMS = frozenset(
     {
-        ErrorKind.CONCURRENCY,
         ErrorKind.OVERLOAD,
         ErrorKind.NETWORK,
         ErrorKind.TIMEOUT,
         ErrorKind.UNKNOWN,
+        ErrorKind.EMPTY,
     }
 )
+_TRANSIENT = _SYMPTOMS | {ErrorKind.CONCURRENCY}
+TRIPS_AFTER = 3
+FIRST_BREAK = timedelta(seconds=30)
+LONGEST_BREAK = timedelta(minutes=15)
+# A trial whose end nobody told is given up
+LONGEST_TRIAL = timedelta(minutes=5)
 
 Place = tuple[str, str | None, int | None]
 
@@ -43,37 +57,112 @@ class Outage:
     certain: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    by: object
+    ends: datetime
+
+
+@dataclass(slots=True)
+class _Health:
+    """What is held against one place."""
+
+    outage: Outage | None = None
+    failures: Counter[ErrorKind] = field(default_factory=Counter)
+    breaks: int = 0
+    trial: _Trial | None = None
+
+    def find(self, now: datetime) -> Outage | None:
+        """What keeps it from being asked now."""
+        if self.outage is None or self.outage.until > now:
+            return self.outage
+        if self.breaks and self.trial is not None and self.trial.ends > now:
+            return Outage(self.outage.error, self.trial.ends, certain=True)
+        return None
+
+
 class Outages:
-    """The last fault of each model, key and provider, for as long as it stands."""
+    """The health of each model, key and provider."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._standing: dict[Place, Outage] = {}
-
-    def note(self, error: ProviderError, *, account: int) -> None:
-        """Remember a failed call, unless it says nothing about the next one."""
-        fault = error.fault
-        default = _STANDS.get(fault.kind)
-        if fault.scope is ErrorScope.REQUEST or (default is None and fault.until is None):
-            return
-        until = fault.until or self._clock() + (default or timedelta())
-        certain = fault.until is not None or fault.kind not in _TRANSIENT
-        self._standing[_place(error, fault, account)] = Outage(error.copy(), until, certain)
-
-    def forget(self, provider: str, model: str, *, account: int) -> None:
-        """A call succeeded: what was held against this model, key and provider is over."""
-        for place in _places(provider, model, account):
-            self._standing.pop(place, None)
+        self._health: dict[Place, _Health] = {}
 
     def find(self, provider: str, model: str, *, account: int) -> Outage | None:
         """The outage that keeps this model from answering now; the longest if there are several."""
         now = self._clock()
-        standing = []
-        for place in _places(provider, model, account):
-            outage = self._standing.get(place)
-            if outage is not None and outage.until > now:
-                standing.append(outage)
+        found = (health.find(now) for health in self._held(provider, model, account))
+        standing = (outage for outage in found if outage is not None)
         return max(standing, key=lambda outage: (outage.certain, outage.until), default=None)
+
+    def enter(self, provider: str, model: str, *, account: int, by: object) -> Outage | None:
+        """As `find`; when nothing certain stands, a call begins, which is the trial if one is due.
+
+        Whoever entered has to say how it ended: with `note`, `forget` or `leave`, as the same `by`.
+        """
+        outage = self.find(provider, model, account=account)
+        if outage is None or not outage.certain:
+            now = self._clock()
+            for health in self._held(provider, model, account):
+                if health.breaks:
+                    health.trial = _Trial(by, now + LONGEST_TRIAL)
+        return outage
+
+    def leave(self, provider: str, model: str, *, account: int, by: object) -> None:
+        """A call ended without telling anything about the model."""
+        for health in self._held(provider, model, account):
+            if health.trial is not None and health.trial.by is by:
+                health.trial = None
+
+    def forget(self, provider: str, model: str, *, account: int) -> None:
+        """A call succeeded: what was held against this model, key and provider is over."""
+        for place in _places(provider, model, account):
+            self._health.pop(place, None)
+
+    def note(self, error: ProviderError, *, account: int, by: object = None) -> None:
+        """A call failed: remember it, unless it says nothing about the next one."""
+        self.leave(error.provider, error.model, account=account, by=by)
+        fault = error.fault
+        counts = fault.kind in _SYMPTOMS and not _is_our_own_doing(fault)
+        if not counts and fault.status is not None:
+            self._end_breaks(error, account)
+        default = _STANDS.get(fault.kind)
+        stands = fault.scope is not ErrorScope.REQUEST and (default or fault.until)
+        if not (counts or stands):
+            return
+        health = self._health.setdefault(_place(error, fault, account), _Health())
+        now = self._clock()
+        if stands:
+            until = fault.until or now + (default or timedelta())
+            certain = fault.until is not None or fault.kind not in _TRANSIENT
+            health.outage = Outage(error.copy(), until, certain)
+        if counts:
+            health.failures[fault.kind] += 1
+            if health.breaks or health.failures[fault.kind] >= TRIPS_AFTER:
+                _trip(health, error, now)
+
+    def _end_breaks(self, error: ProviderError, account: int) -> None:
+        """It gave a proper answer, if not the one that was hoped for: it is not dead."""
+        for health in self._held(error.provider, error.model, account):
+            health.failures.clear()
+            health.breaks = 0
+
+    def _held(self, provider: str, model: str, account: int) -> list[_Health]:
+        places = _places(provider, model, account)
+        return [self._health[place] for place in places if place in self._health]
+
+
+def _trip(health: _Health, error: ProviderError, now: datetime) -> None:
+    """Open the breaker: for longer each time, and at least for as long as the provider said."""
+    span = min(FIRST_BREAK * 2 ** min(health.breaks, 10), LONGEST_BREAK)
+    until = max(now + span, error.fault.until or now)
+    health.breaks += 1
+    health.outage = Outage(error.copy(), until, certain=True)
+
+
+def _is_our_own_doing(fault: ProviderFault) -> bool:
+    """Time that was over before the model had its share says nothing about the model."""
+    return fault.scope is ErrorScope.REQUEST and fault.kind is not ErrorKind.EMPTY
 
 
 def _place(error: ProviderError, fault: ProviderFault, account: int) -> Place:

@@ -12,15 +12,24 @@ _RESTART_LETTERS = 24
 _TAIL_LETTERS = 12
 _FENCE = re.compile(r"\s*```[\w+-]+[^\S\n]*\n")
 _FENCE_BEGINS = re.compile(r"\s*(?:`{1,2}|```[\w+-]*[^\S\n]*)?")
+_REMARK_WORDS = (
+    "sure",
+    "certainly",
+    "of course",
+    "ok",
+    "sorry",
+    "apologies",
+    "here",
+    "continuing",
+    "...",
+    "…",
+)
 _REMARK = re.compile(
-    r"\s*(?:(?:\.\.\.|…)\s*"
-    r"|(?:sure|certainly|of course|ok|okay|sorry|apologies|here|continuing)\b[^\n]{0,120}\n\s*)",
+    r"\s*(?:\.\.\.|…|(?:sure|certainly|of course|ok|okay|sorry|apologies|here|continuing)\b"
+    r"[^\n]{0,120}\n)\s*",
     re.IGNORECASE,
 )
-_REMARK_BEGINS = re.compile(
-    r"\s*(?:\.{0,2}|(?:sure|certainly|of course|ok|okay|sorry|apologies|here|continuing)\b[^\n]{0,120})",
-    re.IGNORECASE,
-)
+_REMARK_LETTERS = 130
 
 
 class NotContinuedError(Exception):
@@ -47,94 +56,135 @@ class Seam:
         self._out = out
         self._places = _significant(out)
         self._letters = "".join(out[place] for place in self._places)
-        self._pending = _word_starts(out, self._places)
+        self._in_fence = out.count("```") % 2 == 1
+        self._new = ""
+        self._joined = False
+        self._fence: int | None = None if self._in_fence else 0
+        self._remark: int | None = None
+        self._begin(0)
+
+    def _begin(self, place: int) -> None:
+        """Compare what is new from this place on."""
+        self._from = place
+        self._new_places: list[int] = []
+        self._pending = _word_starts(self._out, self._places)
         self._complete: list[_Overlap] = []
         self._restarted = 0
-        self._in_fence = out.count("```") % 2 == 1
-        self._lead: int | None = None
-        self._new = ""
-        self._new_places: list[int] = []
-        self._joined = False
 
     def feed(self, piece: str) -> str:
         """What may go out now that this piece has come."""
         if self._joined:
             return piece
         self._new += piece
-        if self._find_lead(ended=False):
-            self._match()
         return self._decide(ended=False)
 
     def finish(self) -> str:
         """What is still to go out when the continuation has ended."""
-        if self._joined:
-            return ""
-        self._find_lead(ended=True)
-        self._match()
-        length = len(self._new_places)
-        ends = [start for start in self._pending if start + length == len(self._letters)]
-        self._complete += [_Overlap(start, length) for start in ends if length]
-        if 0 in self._pending:
-            self._restarted = length
-        self._pending = []
-        return self._decide(ended=True)
-
-    def _find_lead(self, *, ended: bool) -> bool:
-        """Whether it is known what stands before the continuation proper: a fence or a remark."""
-        if self._lead is not None:
-            return True
-        whole = (_FENCE if self._in_fence else _REMARK).match(self._new)
-        begun = (_FENCE_BEGINS if self._in_fence else _REMARK_BEGINS).fullmatch(self._new)
-        if begun and not ended:
-            return False
-        self._lead = whole.end() if whole and not begun else 0
-        return True
-
-    def _match(self) -> None:
-        done = self._new_places[-1] + 1 if self._new_places else self._lead or 0
-        for place in _significant(self._new, done):
-            letter, length = self._new[place], len(self._new_places)
-            self._new_places.append(place)
-            still = []
-            for start in self._pending:
-                if start + length == len(self._letters):
-                    self._complete.append(_Overlap(start, length))
-                elif self._letters[start + length] == letter:
-                    still.append(start)
-                elif start == 0:
-                    self._restarted = length
-            self._pending = still
+        return "" if self._joined else self._decide(ended=True)
 
     def _decide(self, *, ended: bool) -> str:
-        if self._lead is None or (self._pending and not ended):
+        if self._fence is None and not self._skip_fence(ended=ended):
             return ""
-        if not self._letters:
-            return self._join(len(self._out) if self._new.startswith(self._out) else 0)
-        for overlap in sorted(self._complete, key=lambda found: found.start):
-            if self._is_meant(overlap):
-                return self._join(self._new_places[overlap.letters - 1] + 1)
+        self._match(ended=ended)
+        if (self._pending or not self._new_places) and not ended:
+            return ""
+        cut = self._repeated()
+        if cut is not None:
+            return self._join(cut)
         if self._restarted >= _RESTART_LETTERS:
             return self._catch_up(ended=ended)
-        return self._join(0)
+        if self._remark is None:
+            return self._skip_remark(ended=ended)
+        return self._join_new(ended=ended)
+
+    def _join_new(self, *, ended: bool) -> str:
+        """All of it is new. Whether a space is missing can be told when a word has ended."""
+        inside_a_word = self._out[-1:].isalpha() and self._new[self._fence or 0 :].isalpha()
+        return "" if inside_a_word and not ended else self._join(0)
+
+    def _repeated(self) -> int | None:
+        """Where the new text ends to repeat what is out; None when it does not repeat."""
+        if not self._letters:
+            begin = len(self._new) - len(self._new.lstrip())
+            return begin + len(self._out) if self._new.startswith(self._out, begin) else 0
+        for overlap in sorted(self._complete, key=lambda found: found.start):
+            if self._is_meant(overlap):
+                return self._new_places[overlap.letters - 1] + 1
+        return None
+
+    def _skip_fence(self, *, ended: bool) -> bool:
+        """Inside a block of code, models open the block again. Whether it is known if so."""
+        if _FENCE_BEGINS.fullmatch(self._new) and not ended:
+            return False
+        found = _FENCE.match(self._new)
+        self._fence = found.end() if found else 0
+        self._begin(self._fence)
+        return True
+
+    def _skip_remark(self, *, ended: bool) -> str:
+        """If the new text begins with words about itself, compare what follows them."""
+        if _may_become_remark(self._new) and not ended:
+            return ""
+        found = _REMARK.match(self._new)
+        self._remark = found.end() if found else 0
+        if not self._remark:
+            return self._join_new(ended=ended)
+        self._begin(self._remark)
+        return self._decide(ended=ended)
+
+    def _match(self, *, ended: bool) -> None:
+        begin = self._new_places[-1] + 1 if self._new_places else self._from
+        for place in _significant(self._new, begin):
+            letter, length = self._new[place], len(self._new_places)
+            self._new_places.append(place)
+            self._pending = [s for s in self._pending if self._goes_on(s, length, letter)]
+        if ended:
+            length = len(self._new_places)
+            self._pending = [s for s in self._pending if self._goes_on(s, length, "")]
+
+    def _goes_on(self, start: int, length: int, letter: str) -> bool:
+        """Whether the overlap from `start` still holds with one more letter; notes its end."""
+        if start + length == len(self._letters):
+            if length:
+                self._complete.append(_Overlap(start, length))
+            return False
+        if self._letters[start + length] == letter:
+            return True
+        if start == 0:
+            self._restarted = length
+        return False
 
     def _is_meant(self, overlap: _Overlap) -> bool:
         """Whether so much agreement is a repetition, not the chance of two words alike."""
         text = self._out[self._places[overlap.start] :]
         words = len(re.findall(r"\w+", text))
+        # After a remark stands a blank that belongs to neither
+        first = self._new[self._new_places[0] if self._remark else self._from]
+        last = self._out[-1]
+        if self._is_longer_word(text, overlap.letters):
+            return False
         if overlap.start == 0 or words >= 3:
             return True
-        first, last = self._new[self._lead or 0], self._out[-1]
-        if (first.isspace() and not last.isspace()) or not words:
-            return False
-        if words == 2 or overlap.letters >= 4:
+        if first.isspace() and not last.isspace():
+            return words == 2 and overlap.letters >= 6
+        if words == 2 or (words and overlap.letters >= 4):
             return True
-        if not (first.isalnum() and last.isalnum()):
-            return False
-        if text.isdigit():
-            return overlap.letters >= 3
-        end = self._new_places[overlap.letters - 1] + 1
-        goes_on = self._new[end : end + 1].isalnum()
-        return overlap.letters >= 2 or not goes_on
+        return first.isalnum() and self._is_word_again(text.rstrip(), overlap.letters)
+
+    def _is_longer_word(self, text: str, letters: int) -> bool:
+        """Whether a word that had ended goes on in the new text: it is another one."""
+        had_ended = not text[-1].isalnum() and text.rstrip()[-1].isalnum()
+        return had_ended and self._after(letters).isalnum()
+
+    def _is_word_again(self, word: str, letters: int) -> bool:
+        """Whether a short last word stands there again, whole now, and not the rest of it."""
+        if not word.isalpha():
+            return letters >= 3 and word.isdigit()
+        return letters >= 2 or not self._after(letters).isalnum()
+
+    def _after(self, letters: int) -> str:
+        end = self._new_places[letters - 1] + 1
+        return self._new[end : end + 1]
 
     def _catch_up(self, *, ended: bool) -> str:
         """Skip an answer begun anew up to the words with which what is out ends."""
@@ -160,7 +210,7 @@ class Seam:
         self._joined = True
         if cut:
             return self._without_repeated_markup(self._new[cut:])
-        rest = self._new[self._lead or 0 :] if self._in_fence else self._new
+        rest = self._new[self._fence or 0 :]
         return missing_space(self._out, rest, code=self._in_fence) + rest
 
     def _without_repeated_markup(self, rest: str) -> str:
@@ -190,3 +240,10 @@ def _word_starts(text: str, places: list[int]) -> list[int]:
         or not (text[place - 1].isalnum() and text[place].isalnum())
         or text[place] >= "\u2e80"
     ]
+
+
+def _may_become_remark(text: str) -> bool:
+    begun = text.lstrip().lower()
+    if "\n" in begun or len(begun) > _REMARK_LETTERS:
+        return False
+    return any(word.startswith(begun[: len(word)]) for word in _REMARK_WORDS) and begun[:3] != "..."

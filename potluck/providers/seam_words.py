@@ -4,7 +4,7 @@ import re
 
 # Models leave out the space that a continuation would begin with. Words as common as these are
 # never cut in two by a tokenizer, so one that stands whole at the seam is whole.
-_COMMON = frozenset(
+_COMMON_WORDS = (
     "a about after again all also although always am an and any are as at be because been before "
     "being between both but by can could did do does each even every few first for from get give "
     "go good had has have he her here him his how i if in into is it its just know last like made "
@@ -12,23 +12,31 @@ _COMMON = frozenset(
     "only or other our out over own per same say second see she should since so some still such "
     "take than that the their them then there these they this those three through time to too two "
     "under until up upon us use used very was way we well were what when where which while who why "
-    "will with without would year yes yet you your".split()
+    "will with without would year yes yet you your"
 )
-_JOINED = frozenset(
-    "another anyone anything anyway because become before cannot everyone everything forever "
-    "herein however inside into itself maybe myself nowhere onto ourselves outside overall someone "
-    "something sometime sometimes somewhere therefore thereof today together upon whatever whenever "
-    "wherever whereas whether within without asset assume island isolate itis also almost always "
-    "already altogether although ago atone become below beside besides beyond done goes gone hereby "
-    "hers herself himself his history inform inner input instead intend inter issue item items none "
-    "normal nothing notice offer office offset online onward oring orbit organ overuse perform "
-    "permit person sofa some son soon sort sorry toast todo toe token tone tons too tool tool top "
-    "total tow toward towards usage user uses using weight went were".split()
+# Made of two of those
+_JOINED_WORDS = (
+    "abut ado ago ais alike allan allover amour amuse amused ana anew anon another anthem anus "
+    "anyhow anymore anyone anytime anyway anywhere area areas assay asunder atone avery away "
+    "awe awhile ayes beam bean beat beget behave betake byway cancan candid cannot canon canto "
+    "dodo dodoes dome door dothan douse doused everyone everywhere forget forgive forgo getup "
+    "goa goat goodby goodwill goodyear goof goon heat hereabout hereafter hereby herein hereof "
+    "hereto hereupon herewith heron inhere inmost instill intake ion iso makeup maybe mayor "
+    "mean meany meat meme meuse moreno moreover nevermore noon nous noway nowhere onetime onto "
+    "onus outdid outdo outdoes outgo outlast outtake overall overdid overdo overdoes overmuch "
+    "oversee overtake overtime overuse overused peruse perused somehow someone sometime someway "
+    "somewhat somewhere soon sounder soup souse soused suchlike takeoff takeout takeover theme "
+    "thereabout thereafter thereby therefrom therein thereof thereon thereto thereupon "
+    "therewith theseus threesome throughout throughway undergo undermost undertake underused "
+    "upper uptake usher washer wean whatnot whereas whereat whereby wherein whereof whereon "
+    "whereupon whoa within"
 )
+_COMMON = frozenset(_COMMON_WORDS.split())
+_JOINED = frozenset(_JOINED_WORDS.split())
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
-_SENTENCE_END = re.compile(r"[a-z]{2}[.!?]$")
-_CLAUSE_END = re.compile(r"[^\W\d_]{2}[,;]$")
+_SENTENCE_END = re.compile(r"[a-z]{2}[.!?]\Z")
+_CLAUSE_END = re.compile(r"[^\W\d_]{2}[,;]\Z")
 
 
 def missing_space(out: str, rest: str, *, code: bool) -> str:

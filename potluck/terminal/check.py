@@ -3,52 +3,35 @@
 import asyncio
 import platform
 import socket
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
 
 import psycopg
 from rich.console import Console
-from rich.text import Text
 
 from potluck.database import database_url, prepare_home
 from potluck.errors import ConfigError, DatabaseError, PotluckError
-from potluck.providers.availability import statuses
-from potluck.providers.catalog import OFFLINE, Catalog, Provider, ProviderStatus
 from potluck.providers.catalog_file import load_catalog
 from potluck.settings import Settings
+from potluck.terminal.facts import Fact
+from potluck.terminal.provider_facts import find_provider_facts
 from potluck.terminal.running import Running, find
 
 DEFAULT_PORT = 8123
 CONNECT_TIMEOUT_S = 5
 
-State = Literal["ok", "off", "bad"]
-MARKS: dict[State, tuple[str, str]] = {
-    "ok": ("✓", "green"),
-    "off": ("·", "dim"),
-    "bad": ("✗", "red"),
-}
 
+def check(*, calls: bool = True, console: Console | None = None) -> list[Fact]:
+    """Look at everything Potluck needs; with `calls`, each provider that is on gets a tiny one.
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that works, is off, or is bad: then with what to do about it."""
-
-    name: str
-    state: State
-    text: str
-    fix: str | None = None
-
-
-def check() -> list[Fact]:
-    """Look at everything Potluck needs; no model is asked."""
+    Progress shows on `console`, by default on standard error.
+    """
     facts = [Fact("Python", "ok", platform.python_version())]
     try:
         settings = Settings.load()
     except PotluckError as error:
         return [*facts, _bad("settings", error)]
     facts.append(_settings(settings))
-    facts.extend(_configuration(settings))
+    facts.extend(_configuration(settings, calls=calls, console=console or Console(stderr=True)))
     home = _home(settings)
     facts.append(home)
     running = find(settings)
@@ -56,22 +39,6 @@ def check() -> list[Fact]:
     if home.state == "ok":
         facts.append(_database(settings, running))
     return facts
-
-
-def works(facts: Sequence[Fact]) -> bool:
-    """Whether everything that must work does."""
-    return all(fact.state != "bad" for fact in facts)
-
-
-def print_facts(facts: Sequence[Fact], console: Console) -> None:
-    """Each fact on a line, with the fix, if any, on the next."""
-    width = max(len(fact.name) for fact in facts)
-    for fact in facts:
-        mark, style = MARKS[fact.state]
-        line = Text.assemble((f"{mark} ", style), (fact.name.ljust(width), "bold"), "  ", fact.text)
-        console.print(line, soft_wrap=True)
-        if fact.fix:
-            console.print(Text(f"{' ' * (width + 4)}{fact.fix}", style="dim"), soft_wrap=True)
 
 
 def _bad(name: str, error: PotluckError) -> Fact:
@@ -85,7 +52,7 @@ def _settings(settings: Settings) -> Fact:
     return Fact("settings", "ok", text, "`potluck serve` makes it from .env.example.")
 
 
-def _configuration(settings: Settings) -> Iterator[Fact]:
+def _configuration(settings: Settings, *, calls: bool, console: Console) -> Iterator[Fact]:
     folder = settings.potluck_config_dir
     try:
         catalog = load_catalog(folder)
@@ -94,35 +61,7 @@ def _configuration(settings: Settings) -> Iterator[Fact]:
         yield Fact("configuration", "bad", f"{place}: {error.message}", error.fix)
         return
     yield Fact("configuration", "ok", f"{folder}: {len(catalog.models())} models")
-    yield from _providers(catalog, settings)
-
-
-def _providers(catalog: Catalog, settings: Settings) -> Iterator[Fact]:
-    found = asyncio.run(statuses(catalog, settings))
-    for status in found:
-        yield _provider(status)
-    if not any(status.on and status.provider.id != OFFLINE for status in found):
-        yield Fact(
-            "LLM",
-            "off",
-            "none is connected: the offline model answers basics",
-            f"Put one of the keys above, free of charge, into {settings.potluck_env_file}.",
-        )
-
-
-def _provider(status: ProviderStatus) -> Fact:
-    provider = status.provider
-    if status.on:
-        served = ", ".join(model.id for model in provider.models)
-        return Fact(provider.id, "ok", f"{status.reason}: {served}")
-    return Fact(provider.id, "off", status.reason, _way_in(provider))
-
-
-def _way_in(provider: Provider) -> str | None:
-    if provider.get_key_url is None or not provider.enabled:
-        return None
-    what = "Get a key" if provider.api_key_env else "Get it"
-    return f"{what}: {provider.get_key_url}"
+    yield from asyncio.run(find_provider_facts(catalog, settings, calls=calls, console=console))
 
 
 def _home(settings: Settings) -> Fact:

@@ -1,17 +1,29 @@
 """`potluck models`: the catalog, and what of it is on."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 
 from rich.console import Console
 from rich.text import Text
 
 from potluck.providers.availability import statuses
-from potluck.providers.catalog import DataPolicy, Limits, Model, ProviderStatus
+from potluck.providers.catalog import (
+    Catalog,
+    DataPolicy,
+    Limits,
+    Model,
+    Provider,
+    ProviderStatus,
+)
 from potluck.providers.catalog_file import load_catalog
+from potluck.providers.tombstone_file import TombstoneFile
+from potluck.providers.tombstones import Tombstone, Tombstones
 from potluck.settings import Settings
+from potluck.terminal.advice import replacement_of
+from potluck.terminal.screen import printable
 
 UNITS = {
     "requests_per_minute": "req/min",
@@ -24,7 +36,11 @@ UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """One model as shown: values as in the catalog, JSON-able."""
+    """One model as shown: values as in the catalog, JSON-able.
+
+    `gone` is its tombstone: `since`, `cause` (gone or not_free), `why`, and the `replacement`
+    that is asked instead.
+    """
 
     ref: str
     on: bool
@@ -36,20 +52,31 @@ class ModelRow:
     trains_on_prompts: DataPolicy
     checked_on: str | None
     source: str | None
+    gone: dict[str, str | None] | None = None
 
 
 def models(settings: Settings) -> list[ModelRow]:
     """Each model of the catalog, what is on first. Raises ConfigError."""
     catalog = load_catalog(settings.potluck_config_dir)
-    found = asyncio.run(statuses(catalog, settings))
-    rows = [_row(status, model) for status in found for model in status.provider.models]
-    return sorted(rows, key=lambda row: not row.on)
+    found, tombstones = asyncio.run(_look(catalog, settings))
+    return [
+        _row(status, model, tombstones)
+        for status in sorted(found, key=lambda status: not status.on)
+        for model in status.provider.models
+    ]
 
 
-def _row(status: ProviderStatus, model: Model) -> ModelRow:
+async def _look(catalog: Catalog, settings: Settings) -> tuple[list[ProviderStatus], Tombstones]:
+    kept = TombstoneFile(settings.potluck_home)
+    tombstones = await Tombstones.open(kept, clock=lambda: datetime.now(UTC))
+    return await statuses(catalog, settings), tombstones
+
+
+def _row(status: ProviderStatus, model: Model, tombstones: Tombstones) -> ModelRow:
+    tombstone = tombstones.find(model, status.base_url or status.provider.base_url)
     return ModelRow(
         ref=model.ref,
-        on=status.on,
+        on=status.on and tombstone is None,
         reason=status.reason,
         context=model.context,
         max_output=model.max_output,
@@ -58,7 +85,18 @@ def _row(status: ProviderStatus, model: Model) -> ModelRow:
         trains_on_prompts=status.provider.trains_on_prompts,
         checked_on=model.checked_on.isoformat() if model.checked_on else None,
         source=model.source,
+        gone=_gone(tombstone, model, status.provider) if tombstone is not None else None,
     )
+
+
+def _gone(tombstone: Tombstone, model: Model, provider: Provider) -> dict[str, str | None]:
+    heir = replacement_of(model.id, provider)
+    return {
+        "since": tombstone.since.isoformat(timespec="seconds"),
+        "cause": tombstone.cause,
+        "why": tombstone.why,
+        "replacement": heir.ref if heir else None,
+    }
 
 
 def _stated(limits: Limits) -> dict[str, int]:
@@ -68,19 +106,30 @@ def _stated(limits: Limits) -> dict[str, int]:
 def print_models(rows: Sequence[ModelRow], console: Console) -> None:
     """Under each provider, on or off and why, its models: one a line, in columns."""
     width = max((len(_id(row)) for row in rows), default=0)
-    for (provider, on, reason), served in groupby(rows, lambda row: (*_provider(row), row.reason)):
+    for (provider, reason), grouped in groupby(rows, lambda row: (_provider(row), row.reason)):
+        served = list(grouped)
+        on = any(row.on for row in served)
         state = ("on", "green") if on else ("off", "dim")
         console.print(Text.assemble((provider, "bold"), " ", state, (f"  {reason}", "dim")))
         for row in served:
-            console.print(Text(_line(row, width), style="" if on else "dim"), soft_wrap=True)
+            style = "" if row.on else "dim"
+            console.print(Text(_line(row, width), style=style), soft_wrap=True)
+            if row.gone is not None:
+                console.print(Text(_epitaph(row.gone), style="red"), soft_wrap=True)
+
+
+def _epitaph(gone: Mapping[str, str | None]) -> str:
+    words = "not free" if gone["cause"] == "not_free" else "gone"
+    instead = f"; {gone['replacement']} is asked instead" if gone["replacement"] else ""
+    return printable(f"    {words} since {str(gone['since'])[:10]}{instead}: {gone['why']}")
 
 
 def _id(row: ModelRow) -> str:
     return row.ref.partition("/")[2]
 
 
-def _provider(row: ModelRow) -> tuple[str, bool]:
-    return row.ref.partition("/")[0], row.on
+def _provider(row: ModelRow) -> str:
+    return row.ref.partition("/")[0]
 
 
 def _line(row: ModelRow, width: int) -> str:

@@ -1,5 +1,6 @@
 """Arguments, exit codes and errors of the command line."""
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -8,6 +9,10 @@ import pytest
 
 from potluck import cli
 from potluck.errors import StartError
+from potluck.providers.catalog import Model
+from potluck.providers.differences import Difference, Loss
+from potluck.terminal.facts import Fact
+from potluck.terminal.refresh import ProviderChanges
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
@@ -54,6 +59,29 @@ def test_arguments_reach_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
     seen.clear()
     assert run(monkeypatch, "simulate", "--port", "9", "--speed", "60", "--scenario", "chaos") == 0
     assert seen == {"at": ("127.0.0.1", 9), "speed": 60.0, "scenario": "chaos"}
+
+
+def test_a_check_makes_calls_unless_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def look(*, calls: bool) -> list[Fact]:
+        seen.append(calls)
+        return [Fact("a", "ok" if calls else "bad", "text")]
+
+    monkeypatch.setattr("potluck.terminal.check.check", look)
+    assert run(monkeypatch, "check") == 0
+    assert run(monkeypatch, "check", "--no-calls", "--json") == 1
+    assert seen == [True, False]
+
+
+def test_a_refresh_of_the_models_ends_with_its_own_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loss = Loss(Model("mine", "old"))
+    changes = [ProviderChanges("mine", Difference("mine", 1, lost=(loss,)))]
+    monkeypatch.setattr("potluck.terminal.refresh.refresh", lambda *_: changes)
+    assert run(monkeypatch, "models", "--refresh", "--json") == 3
+    assert json.loads(capsys.readouterr().out)["providers"][0]["gone"] == ["old"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Models that answer from a script, in place of the vendors' classes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,7 +39,12 @@ class Stall:
     """The stream says nothing for longer than anyone waits."""
 
 
-Piece = AIMessageChunk | Exception | Stall
+@dataclass(frozen=True)
+class Cut:
+    """The stream ends here, as if all were well, without a word on why."""
+
+
+Piece = AIMessageChunk | Exception | Stall | Cut
 
 
 class ScriptedModel(BaseChatModel):
@@ -77,7 +83,12 @@ class ScriptedModel(BaseChatModel):
             chunk = await _play(piece)
             whole = chunk if whole is None else whole + chunk
         assert whole is not None
-        message = AIMessage(**whole.model_dump(exclude={"type", "tool_call_chunks"}))
+        message = AIMessage(
+            **whole.model_dump(
+                exclude={"type", "tool_call_chunks", "tool_calls", "invalid_tool_calls"}
+            ),
+            **(_read_calls(whole) if whole.tool_call_chunks else {"tool_calls": whole.tool_calls}),
+        )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _astream(
@@ -88,8 +99,31 @@ class ScriptedModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         assert run_manager is None, "the inner model's callbacks are off"
-        for piece in self._next(messages, {"stop": stop, **kwargs}):
+        pieces = self._next(messages, {"stop": stop, **kwargs})
+        for piece in pieces:
+            if isinstance(piece, Cut):
+                return
             yield ChatGenerationChunk(message=await _play(piece))
+        if not any(_tells_why(piece) for piece in pieces):
+            end = AIMessageChunk(content="", response_metadata={"finish_reason": "stop"})
+            yield ChatGenerationChunk(message=end)
+
+
+def _read_calls(chunk: AIMessageChunk) -> dict[str, Any]:
+    """The calls as vendors' classes read them from an answer that is not streamed."""
+    good, bad = [], []
+    for made in chunk.tool_call_chunks:
+        try:
+            arguments = json.loads(made["args"] or "")
+        except ValueError:
+            bad.append({"name": made["name"], "args": made["args"], "id": made["id"], "error": ""})
+        else:
+            good.append({"name": made["name"], "args": arguments, "id": made["id"]})
+    return {"tool_calls": good, "invalid_tool_calls": bad}
+
+
+def _tells_why(piece: Piece) -> bool:
+    return isinstance(piece, AIMessageChunk) and "finish_reason" in piece.response_metadata
 
 
 async def _play(piece: Piece) -> AIMessageChunk:
@@ -118,6 +152,7 @@ class World:
     off: dict[str, str] = field(default_factory=dict)
     scripts: dict[str, ScriptedModel] = field(default_factory=dict)
     stall: Stall = field(default_factory=Stall)
+    cut: Cut = field(default_factory=Cut)
 
     def add(
         self, ref: str, *replies: Any, provider: dict[str, Any] | None = None, **model: Any
@@ -134,7 +169,7 @@ class World:
     def backend(self, ref: str, *, timeout_s: float = 5.0) -> Backend:
         provider = self.providers[ref.partition("/")[0]]
         model = next(m for m in provider.models if m.ref == ref)
-        backend = Backend(provider, model, None, None, timeout_s=timeout_s)
+        backend = Backend(provider, model, None, None, timeout_s=timeout_s, silence_s=timeout_s)
         backend._built = self.scripts[ref]
         return backend
 

@@ -504,6 +504,8 @@ LIMIT_MISTAKES = {
         "Use one of: groq.",
     ),
     "fewer than no retries": ("fallback: {max_retries: -1}\n", 1, "(-1)", "Write a whole number"),
+    "no time": ("fallback: {timeout_seconds: 0}\n", 1, "(0)", "Write seconds above 0"),
+    "no patience": ("fallback: {hedge_after_seconds: -1}\n", 1, "(-1)", "Write seconds above 0"),
     "no lifetime": ("optimization: {cache_ttl_hours: 0}\n", 1, "(0)", "Write hours above 0"),
     "word for a switch": ("optimization: {enable_caching: 1}\n", 1, "(1)", "Write true or false"),
     "privacy": ("privacy: secret\n", 1, "('secret')", "Write private or any"),

@@ -75,6 +75,16 @@ def test_an_error_in_mid_stream_has_its_status_in_the_body() -> None:
     assert (failure.status, failure.message) == (502, "Provider disconnected")
 
 
+def test_a_broken_connection_has_no_status_though_its_parser_gives_it_one() -> None:
+    from aiohttp import ClientPayloadError  # noqa: PLC0415 # one of many vendors' libraries
+    from aiohttp.http_exceptions import TransferEncodingError  # noqa: PLC0415 # likewise
+
+    error = ClientPayloadError("Response payload is not completed")
+    error.__cause__ = TransferEncodingError(message="Not enough data")
+    assert error.__cause__.code == 400
+    assert read_failure(error).status is None
+
+
 def test_a_body_that_nobody_has_read_is_passed_over() -> None:
     failure = read_failure(VendorError("402 Client Error", response=Unread(402)))
     assert (failure.status, failure.message) == (402, "402 Client Error")

@@ -134,16 +134,12 @@ async def test_held_chunks_come_out_in_order_with_the_first_word(
     "first",
     [
         AIMessageChunk(content="", additional_kwargs={"reasoning_content": "hm"}),
-        AIMessageChunk(
-            content="",
-            tool_call_chunks=[{"name": "t", "args": "", "id": "1", "index": 0}],
-        ),
         AIMessageChunk(content=[{"type": "thinking", "thinking": "hm"}]),
         AIMessageChunk(content=[{"type": "text", "text": "word"}]),
     ],
-    ids=["reasoning", "tool call", "thinking block", "text block"],
+    ids=["reasoning", "thinking block", "text block"],
 )
-async def test_reasoning_and_tool_calls_are_let_out_at_once(
+async def test_text_and_reasoning_are_let_out_at_once(
     make_link: Any, first: AIMessageChunk
 ) -> None:
     chunks, _ = await until_it_breaks(make_link([first, ConnectionError("gone")]))
@@ -284,8 +280,14 @@ async def test_tells_its_watch_how_each_call_ended(make_link: Any, speak: Say) -
         def answered(self) -> None:
             self.seen.append("answered")
 
-        def failed(self, error: ProviderError, *, begun: bool) -> None:
-            self.seen.append((error.kind, begun))
+        def patience_s(self, longest_s: float) -> float:
+            return longest_s
+
+        def failed(self, error: ProviderError) -> None:
+            self.seen.append(error.kind)
+
+        def left(self) -> None:
+            self.seen.append("left")
 
     watch = Watch()
     gone = ConnectionError("gone")
@@ -294,7 +296,10 @@ async def test_tells_its_watch_how_each_call_ended(make_link: Any, speak: Say) -
     await failure(link, streamed=True)
     await failure(link, streamed=True)
     await stream(link)
-    ends = [(ErrorKind.NETWORK, False), (ErrorKind.NETWORK, True), "answered"]
+    left = link.astream("hi")
+    await anext(left)
+    await left.aclose()
+    ends = [ErrorKind.NETWORK, ErrorKind.NETWORK, "answered", "left"]
     assert watch.seen == [event for end in ends for event in ("asked", end)]
 
 

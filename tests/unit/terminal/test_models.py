@@ -1,14 +1,18 @@
 """The catalog as `potluck models` shows it."""
 
+import asyncio
 import io
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from potluck.errors import ConfigError
+from potluck.providers.tombstone_file import TombstoneFile
+from potluck.providers.tombstones import Tombstone
 from potluck.settings import Settings
 from potluck.terminal.models import ModelRow, models, print_models
 
@@ -26,7 +30,7 @@ providers:
   other:
     api: groq
     api_key_env: OTHER_API_KEY
-    models: [{id: big/one}]
+    models: [{id: big/one, replacement: bigger}]
 """
 
 
@@ -35,7 +39,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     (tmp_path / "providers.yaml").write_text(CATALOG)
     monkeypatch.delenv("MINE_API_KEY", raising=False)
     monkeypatch.setenv("OTHER_API_KEY", "secret-key")
-    return Settings(potluck_config_dir=tmp_path, potluck_env_file=tmp_path / ".env")
+    return Settings(
+        potluck_config_dir=tmp_path, potluck_env_file=tmp_path / ".env", potluck_home=tmp_path
+    )
 
 
 def printed(rows: list[ModelRow]) -> list[str]:
@@ -56,6 +62,32 @@ def test_each_model_has_one_line_however_narrow_the_terminal(settings: Settings)
     assert " ".join(line.split()) == (
         "small 32k json tools 30 req/min, 200,000 tok/day (checked 2026-11-21)"
     )
+
+
+async def bury(settings: Settings, address: str) -> None:
+    since = datetime(2026, 11, 20, tzinfo=UTC)
+    tombstone = Tombstone("other", "big/one", address, since, "gone", "decommissioned")
+    await TombstoneFile(settings.potluck_home).put(tombstone)
+
+
+def test_a_model_that_is_gone_is_off_with_its_tombstone(settings: Settings) -> None:
+    asyncio.run(bury(settings, "https://api.groq.com/openai/v1"))
+    row = models(settings)[0]
+    assert (row.ref, row.on) == ("other/big/one", False)
+    assert row.gone == {
+        "since": "2026-11-20T00:00:00+00:00",
+        "cause": "gone",
+        "why": "decommissioned",
+        "replacement": "other/bigger",
+    }
+    heading, _, epitaph = printed([row])
+    assert heading.startswith("other off")
+    assert epitaph == "    gone since 2026-11-20; other/bigger is asked instead: decommissioned"
+
+
+def test_what_another_address_said_counts_for_nothing(settings: Settings) -> None:
+    asyncio.run(bury(settings, "http://127.0.0.1:9100/groq/openai/v1"))
+    assert models(settings)[0].gone is None
 
 
 def test_rows_are_json_and_hold_no_key(settings: Settings) -> None:

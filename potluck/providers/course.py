@@ -1,0 +1,104 @@
+"""One call on its way down the chain: its time, its failures, and who has been asked."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.providers.backend import Backend
+from potluck.providers.catalog import Model
+from potluck.providers.outages import Outages
+
+
+@dataclass(slots=True)
+class Course:
+    """What the members of one chain share while they answer a call.
+
+    `known` are the failures that left models out before the call began. A chain answers one call
+    at a time; the next begins when its first member is asked again.
+    """
+
+    timeout_s: float
+    outages: Outages
+    hedge_after_s: float | None = None
+    known: tuple[ProviderError, ...] = ()
+    on_failover: Callable[[ProviderError], None] | None = None
+    met: list[ProviderError] = field(default_factory=list)
+    _ends_at: float = 0.0
+
+    def begin(self) -> None:
+        """A new call: nothing met, all of its time left."""
+        self.met.clear()
+        self._ends_at = asyncio.get_running_loop().time() + self.timeout_s
+
+    def attempts(self) -> tuple[ProviderError, ...]:
+        """Every failure so far, and what was known to be out before."""
+        return (*self.known, *self.met)
+
+    def left_s(self) -> float:
+        """The time that is left of the call; 0 when it is over."""
+        return max(0.0, self._ends_at - asyncio.get_running_loop().time())
+
+    def overtime(self, model: Model) -> ProviderError:
+        """The error for a model that there was no time to ask; told once."""
+        message = f"the {self.timeout_s:g} s for the whole call are over"
+        fault = ProviderFault(ErrorKind.TIMEOUT, ErrorScope.REQUEST, message)
+        error = ProviderError(model.provider, model.id, fault)
+        if all(met.fault != fault for met in self.met):
+            self.met.append(error)
+        return error
+
+    def note(self, error: ProviderError) -> None:
+        """A model failed: keep it, and tell who wants to know."""
+        self.met.append(error)
+        if self.on_failover is not None:
+            self.on_failover(error)
+
+
+@dataclass(frozen=True, slots=True)
+class CourseWatch:
+    """Tells the course and the outages what one link meets, and the link how long it has.
+
+    `is_last` when no other model is left to be asked; `again` when the link answered half of the
+    call before, which says more than that it failed then.
+    """
+
+    course: Course
+    backend: Backend
+    is_last: bool = False
+    again: bool = False
+
+    def check(self) -> None:
+        """Raise ProviderError when the call would only fail, or when there is no time for it."""
+        model, course = self.backend.model, self.course
+        if not course.left_s():
+            raise course.overtime(model)
+        outage = course.outages.find(model.provider, model.id, account=self.backend.account)
+        met_here = outage is not None and any(e.fault is outage.error.fault for e in course.met)
+        if outage is None or not met_here or self.again:
+            outage = course.outages.enter(
+                model.provider, model.id, account=self.backend.account, by=self
+            )
+            if outage is None or not outage.certain:
+                return
+        raise outage.error.copy()
+
+    def patience_s(self, longest_s: float) -> float:
+        """At most half of the time left, so that a model that hangs leaves some for the others."""
+        left_s = self.course.left_s()
+        return min(longest_s, left_s if self.is_last else left_s / 2)
+
+    def answered(self) -> None:
+        """End what was held against the model."""
+        model = self.backend.model
+        self.course.outages.forget(model.provider, model.id, account=self.backend.account)
+
+    def failed(self, error: ProviderError) -> None:
+        """Remember it for the next calls."""
+        self.course.outages.note(error, account=self.backend.account, by=self)
+        self.course.note(error)
+
+    def left(self) -> None:
+        """Nothing is known of the model."""
+        model = self.backend.model
+        self.course.outages.leave(model.provider, model.id, account=self.backend.account, by=self)

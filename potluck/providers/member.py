@@ -1,0 +1,206 @@
+"""A member of a chain: one model whose answer, once it has begun, is finished come what may."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.language_models import LangSmithParams
+from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import Field, SkipValidation
+
+from potluck.errors import ChainError, ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.providers import answers
+from potluck.providers.async_model import AsyncChatModel
+from potluck.providers.course import Course, CourseWatch
+from potluck.providers.hedge import hedged
+from potluck.providers.last import LastResort
+from potluck.providers.link import Link
+from potluck.providers.mending import correction
+from potluck.providers.seam import NotContinuedError
+from potluck.providers.told import Sequel, Told
+from potluck.providers.turns import Turn, Turns
+
+
+class Member(AsyncChatModel):
+    """The link at `place` of a chain; asynchronous only.
+
+    Raises ProviderError while nothing of an answer is out, so that the next member is asked. A
+    stream that dies later is finished by the links after it, and its reader sees one answer. When
+    they all fail it ends with a plain word on why, or without `last` with ChainError.
+    """
+
+    links: SkipValidation[Sequence[Link]] = Field(exclude=True)
+    place: int
+    course: SkipValidation[Course] = Field(exclude=True)
+    last: SkipValidation[LastResort | None] = Field(default=None, exclude=True)
+
+    @property
+    def _llm_type(self) -> str:
+        return "potluck-member"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:  # Any: BaseChatModel's own signature
+        return {"model": self.links[self.place].backend.model.ref}
+
+    def _get_ls_params(
+        self,
+        stop: list[str] | None = None,
+        **kwargs: Any,  # Any: BaseChatModel's own signature
+    ) -> LangSmithParams:
+        return self.links[self.place]._get_ls_params(stop, **kwargs)  # noqa: SLF001 # ours
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
+        **kwargs: Any,  # Any: BaseChatModel's own signature
+    ) -> ChatResult:
+        turns = self._begin()
+        told = Told()
+        while True:
+            turn = turns.current
+            link = self._watched(turn)
+            try:
+                result = await link._agenerate(  # noqa: SLF001 # ours
+                    _request(turn, told, messages), stop, **kwargs
+                )
+            except ProviderError as error:
+                if not turns.next(error, begun=False, wrote=False):
+                    _refuse_callers_own(error)
+                    raise
+            else:
+                metadata = result.generations[0].message.response_metadata
+                metadata[answers.MODELS_KEY] = [link.backend.model.ref]
+                return result
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
+        **kwargs: Any,  # Any: BaseChatModel's own signature
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async with aclosing(self._answer(messages, stop, kwargs)) as chunks:
+            async for chunk in chunks:
+                yield ChatGenerationChunk(message=chunk)
+
+    async def _answer(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, object]
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """One answer in chunks, by as many models as it takes."""
+        turns = self._begin()
+        told = Told()
+        goes_on = True
+        while goes_on:
+            before = told.text
+            try:
+                async with aclosing(self._turn(turns, told, messages, stop, options)) as chunks:
+                    async for link, chunk in chunks:
+                        yield told.take(chunk, link)
+            except ProviderError as error:
+                goes_on = turns.next(error, begun=told.begun, wrote=told.text != before)
+                if not goes_on and not told.begun:
+                    _refuse_callers_own(error)
+                    raise
+            else:
+                return
+        async with aclosing(self._end(told, messages, stop, options)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _turn(
+        self,
+        turns: Turns,
+        told: Told,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        options: Mapping[str, object],
+    ) -> AsyncGenerator[tuple[Link, AIMessageChunk]]:
+        """What the model whose turn it is says; or the next one, if it is quicker."""
+
+        def part(turn: Turn) -> AsyncGenerator[tuple[Link, AIMessageChunk]]:
+            return self._part(turn, told, _request(turn, told, messages), stop, options)
+
+        after_s, upcoming = self.course.hedge_after_s, turns.upcoming()
+        if after_s is None or upcoming is None or told.begun:
+            async with aclosing(part(turns.current)) as said:
+                async for link, chunk in said:
+                    yield link, chunk
+            return
+        race = hedged(part(turns.current), lambda: part(upcoming), after_s=after_s)
+        overtaken = False
+        async with aclosing(race) as spoken:
+            async for is_second, (link, chunk) in spoken:
+                if is_second and not overtaken:
+                    overtaken = True
+                    turns.overtake()
+                yield link, chunk
+
+    async def _part(
+        self,
+        turn: Turn,
+        told: Told,
+        request: list[BaseMessage],
+        stop: list[str] | None,
+        options: Mapping[str, object],
+    ) -> AsyncGenerator[tuple[Link, AIMessageChunk]]:
+        """One model's part of the answer, fitted to what is out."""
+        link = self._watched(turn)
+        sequel = Sequel(told) if told.begun else None
+        stream = link.stream_chunks(request, stop, options, may_be_empty=bool(told.text))
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                fitted = chunk if sequel is None else self._fit(sequel, chunk, link)
+                if fitted is not None:
+                    yield link, fitted
+
+    def _fit(self, sequel: Sequel, chunk: AIMessageChunk, link: Link) -> AIMessageChunk | None:
+        try:
+            return sequel.fit(chunk)
+        except NotContinuedError as error:
+            model = link.backend.model
+            message = "it began the answer anew instead of going on with it"
+            fault = ProviderFault(ErrorKind.UNKNOWN, ErrorScope.REQUEST, message)
+            failure = ProviderError(model.provider, model.id, fault)
+            self.course.note(failure)
+            raise failure from error
+
+    async def _end(
+        self,
+        told: Told,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        options: Mapping[str, object],
+    ) -> AsyncGenerator[AIMessageChunk]:
+        """What is said when no model could finish the answer."""
+        if self.last is None:
+            raise ChainError(self.course.attempts())
+        if told.text:
+            yield told.cut(self.course.met)
+            return
+        async for chunk in self.last.stream_chunks(messages, stop, options):
+            yield chunk
+
+    def _begin(self) -> Turns:
+        if self.place == 0:
+            self.course.begin()
+        return Turns(self.links, self.place)
+
+    def _watched(self, turn: Turn) -> Link:
+        watch = CourseWatch(self.course, turn.link.backend, is_last=turn.is_last, again=turn.again)
+        return turn.link.model_copy(update={"watch": watch})
+
+
+def _request(turn: Turn, told: Told, messages: list[BaseMessage]) -> list[BaseMessage]:
+    if turn.complaint is None:
+        return told.request(messages)
+    return [*messages, *correction(turn.complaint, told.text)]
+
+
+def _refuse_callers_own(error: ProviderError) -> None:
+    """A request that is wrong in itself is not tried elsewhere."""
+    if error.kind is ErrorKind.CALLER:
+        raise ChainError([error]) from error
