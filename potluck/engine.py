@@ -12,6 +12,8 @@ from potluck.providers.availability import statuses
 from potluck.providers.catalog import Catalog, ProviderStatus
 from potluck.providers.catalog_file import load_catalog
 from potluck.providers.chain import Chain
+from potluck.providers.tombstone_file import TombstoneFile
+from potluck.providers.tombstones import Tombstones
 from potluck.quota.limiter import RateLimiter
 from potluck.settings import Settings
 
@@ -47,7 +49,9 @@ class Engine:
         catalog = await asyncio.to_thread(load_catalog, settings.potluck_config_dir)
         found = tuple(await statuses(catalog, settings))
         limiter = RateLimiter(_now)
-        return cls(settings, catalog, found, Chain(catalog, found, limiter, clock=_now))
+        tombstones = await Tombstones.open(TombstoneFile(settings.potluck_home), clock=_now)
+        chain = Chain(catalog, found, limiter, clock=_now, tombstones=tombstones)
+        return cls(settings, catalog, found, chain)
 
 
 def _now() -> datetime:

@@ -13,6 +13,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.providers.attendance import Attendance
 from potluck.providers.backend import Backend
 from potluck.providers.catalog import (
     OFFLINE,
@@ -26,7 +27,8 @@ from potluck.providers.course import Course
 from potluck.providers.last import LastResort, build_refusal
 from potluck.providers.link import Link
 from potluck.providers.member import Member
-from potluck.providers.outages import Outages
+from potluck.providers.succession import Heirs, Succession
+from potluck.providers.tombstones import TombstoneMemory, Tombstones
 from potluck.quota.limiter import Limiter
 
 SILENCE_S = 30.0
@@ -67,7 +69,7 @@ class ChainModel:
 class Chain:
     """All models that are on, behind one door. Close it with `aclose` when done."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # keyword-only after the third, each with a default but one
         self,
         catalog: Catalog,
         statuses: Sequence[ProviderStatus],
@@ -75,16 +77,20 @@ class Chain:
         *,
         clock: Callable[[], datetime],
         timeout_s: float = 60.0,
+        tombstones: Tombstones | None = None,
     ) -> None:
         self._catalog = catalog
         self._statuses = [s for s in statuses if s.provider.api != "offline"]
-        self._outages = Outages(clock)
+        self._tombstones = tombstones or Tombstones(TombstoneMemory(), clock=clock)
+        self._succession = Succession(self._statuses, self._tombstones)
+        self._outages = Attendance(clock, self._succession)
         self._links = [
             Link(backend=backend, limiter=limiter, clock=clock)
             for status in self._statuses
             if status.on
             for backend in _backends(status, timeout_s)
         ]
+        self._heirs = Heirs.of(self._links, self._succession)
 
         # Whoever has put in a paid key alone wants it used.
         self._all_cost = all(link.backend.provider.by_name_only for link in self._links)
@@ -92,10 +98,17 @@ class Chain:
     def models(self) -> list[ChainModel]:
         """Every model of the catalog, with whether it can be asked in this process."""
         return [
-            ChainModel(model.ref, status.provider.id, model.context, status.on, status.reason)
+            self._listed(model, status)
             for status in self._statuses
             for model in status.provider.models
         ]
+
+    def _listed(self, model: Model, status: ProviderStatus) -> ChainModel:
+        end = self._succession.find_end(model.provider, model.id)
+        reason = status.reason if end is None else str(end)
+        return ChainModel(
+            model.ref, model.provider, model.context, status.on and end is None, reason
+        )
 
     def runnable(self, call: Call) -> Runnable[LanguageModelInput, AIMessage]:
         """What answers `call`: ask it with `ainvoke` or `astream`.
@@ -130,7 +143,8 @@ class Chain:
 
     async def aclose(self) -> None:
         """Close every connection that a call has opened."""
-        await asyncio.gather(*(link.backend.aclose() for link in self._links))
+        backends = [*(link.backend for link in self._links), *self._heirs.backends()]
+        await asyncio.gather(*(backend.aclose() for backend in backends), self._tombstones.aclose())
 
     def _select(self, call: Call, attempts: list[ProviderError]) -> list[Link]:
         """The links to ask, best first; those known to be out are noted as attempts instead."""
@@ -141,15 +155,19 @@ class Chain:
                 attempts.append(self._missing(call.only))
         ready: list[Link] = []
         doubtful: list[Link] = []
-        for link in self._order(wanted, call):
+        for link in self._heirs.behind(self._order(wanted, call)):
             backend = link.backend
+            if not _fits(backend, call):
+                continue
             outage = self._outages.find(
                 backend.provider.id, backend.model.id, account=backend.account
             )
             if outage is None:
                 ready.append(link)
             elif outage.certain:
-                attempts.append(outage.error)
+                # An heir that has a place of its own stands in the list twice
+                if str(outage.error) not in map(str, attempts):
+                    attempts.append(outage.error)
             else:
                 doubtful.append(link)
         return ready + doubtful

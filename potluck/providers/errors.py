@@ -106,9 +106,13 @@ def _without_answer(failure: Failure) -> ErrorKind | None:
     return None
 
 
+_NO_QUOTA = re.compile(r"(?i)\blimit:? 0(?![\d.])")
+
+
 def _gemini_quota(failure: Failure) -> ErrorKind | None:
     ids = quota_ids(failure)
-    if any(quota_id.endswith("=0") for quota_id in ids):
+    unfree = ids and _NO_QUOTA.search(failure.message)
+    if unfree or any(quota_id.endswith("=0") for quota_id in ids):
         return ErrorKind.MODEL_GONE
     if any("PerDay" in quota_id for quota_id in ids):
         return ErrorKind.DAY
@@ -142,6 +146,7 @@ _PHRASES: tuple[tuple[str, str, ErrorKind], ...] = (
         (
             r"model .{0,120}(?:decommissioned|does not exist|is not found|not found"
             r"|is not supported by any provider)|no endpoints found|no longer available"
+            r"|invalid model\b|not a valid model|no such model|this model requires a subscription"
         ),
         ErrorKind.MODEL_GONE,
     ),
@@ -199,6 +204,8 @@ def _rate_limit(failure: Failure) -> ErrorKind | None:
     limited = failure.status == 429 or "rate_limit" in failure.code
     if not limited:
         return None
+    if any("ratelimit-limit-" in name and value == "0" for name, value in failure.headers.items()):
+        return ErrorKind.MODEL_GONE
     for pattern, kind in _WINDOW_PHRASES:
         if pattern.search(failure.message):
             return kind
