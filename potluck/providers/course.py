@@ -35,6 +35,10 @@ class Course:
         """Every failure so far, and what was known to be out before."""
         return (*self.known, *self.met)
 
+    def refusing(self) -> set[str]:
+        """The providers that found the request itself wrong."""
+        return {error.provider for error in self.met if error.kind is ErrorKind.CALLER}
+
     def left_s(self) -> float:
         """The time that is left of the call; 0 when it is over."""
         return max(0.0, self._ends_at - asyncio.get_running_loop().time())
@@ -71,6 +75,11 @@ class CourseWatch:
     def check(self) -> None:
         """Raise ProviderError when the call would only fail, or when there is no time for it."""
         model, course = self.backend.model, self.course
+        refused = (e for e in course.met if e.kind is ErrorKind.CALLER)
+        for error in refused:
+            # Its other models would be told the same.
+            if error.provider == model.provider:
+                raise error.copy()
         if not course.left_s():
             raise course.overtime(model)
         outage = course.outages.find(model.provider, model.id, account=self.backend.account)

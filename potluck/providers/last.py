@@ -10,7 +10,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import Field
 
-from potluck.errors import ChainError, ProviderError
+from potluck.errors import ChainError, ErrorKind, ProviderError
 from potluck.providers import answers
 from potluck.providers.async_model import AsyncChatModel
 from potluck.providers.catalog import OFFLINE
@@ -95,7 +95,11 @@ class LastResort(AsyncChatModel):
     def _build(self) -> BaseChatModel:
         from potluck.providers.offline import OfflineModel  # noqa: PLC0415 # most chains never need it
 
-        return OfflineModel(why=explain(self.attempts()))
+        attempts = self.attempts()
+        if any(attempt.kind is ErrorKind.CALLER for attempt in attempts):
+            # Nobody took the request as it is: whoever made it must know.
+            raise ChainError(attempts)
+        return OfflineModel(why=explain(attempts))
 
 
 def _sign(message: BaseMessage) -> None:

@@ -69,7 +69,7 @@ class Member(AsyncChatModel):
                 )
             except ProviderError as error:
                 if not turns.next(error, begun=False, wrote=False):
-                    _refuse_callers_own(error)
+                    self._refuse_callers_own(error)
                     raise
             else:
                 metadata = result.generations[0].message.response_metadata
@@ -103,7 +103,7 @@ class Member(AsyncChatModel):
             except ProviderError as error:
                 goes_on = turns.next(error, begun=told.begun, wrote=told.text != before)
                 if not goes_on and not told.begun:
-                    _refuse_callers_own(error)
+                    self._refuse_callers_own(error)
                     raise
             else:
                 return
@@ -184,6 +184,11 @@ class Member(AsyncChatModel):
         async for chunk in self.last.stream_chunks(messages, stop, options):
             yield chunk
 
+    def _refuse_callers_own(self, error: ProviderError) -> None:
+        """A request that two providers find wrong is wrong in itself, and not tried elsewhere."""
+        if error.kind is ErrorKind.CALLER and len(self.course.refusing()) > 1:
+            raise ChainError(self.course.attempts()) from error
+
     def _begin(self) -> Turns:
         if self.place == 0:
             self.course.begin()
@@ -198,9 +203,3 @@ def _request(turn: Turn, told: Told, messages: list[BaseMessage]) -> list[BaseMe
     if turn.complaint is None:
         return told.request(messages)
     return [*messages, *correction(turn.complaint, told.text)]
-
-
-def _refuse_callers_own(error: ProviderError) -> None:
-    """A request that is wrong in itself is not tried elsewhere."""
-    if error.kind is ErrorKind.CALLER:
-        raise ChainError([error]) from error

@@ -178,13 +178,27 @@ async def test_one_call_meets_a_bad_key_or_dead_provider_only_once(
     assert offline[0].count("a/") == 1
 
 
-async def test_our_own_mistake_is_never_tried_elsewhere(world: Any) -> None:
+async def test_a_request_that_two_providers_refuse_is_not_tried_elsewhere(world: Any) -> None:
     world.add("a/1", ApiError(400, "messages must not be empty"))
-    other = world.add("b/2")
+    sibling = world.add("a/2")
+    world.add("b/3", ApiError(400, "messages are missing"))
+    third = world.add("c/4")
     error = await chain_error(world.chain())
-    assert [attempt.kind for attempt in error.attempts] == [ErrorKind.CALLER]
+    assert [attempt.kind for attempt in error.attempts] == [ErrorKind.CALLER] * 2
     assert "Mend the request" in str(error)
-    assert other.calls == []
+    assert sibling.calls == third.calls == []
+
+
+async def test_one_providers_refusal_alone_does_not_end_the_call(world: Any) -> None:
+    world.add("a/1", ApiError(400, "some whim of this provider"))
+    world.add("b/2")
+    assert who(await ask(world.chain())) == "b/2"
+
+
+async def test_the_offline_model_does_not_cover_up_a_refused_request(world: Any) -> None:
+    world.add("a/1", ApiError(400, "messages must not be empty"))
+    world.add("b/2", GONE)
+    assert "messages must not be empty" in str(await chain_error(world.chain()))
 
 
 class TestLast:
