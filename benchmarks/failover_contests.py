@@ -59,7 +59,7 @@ class Size:
     agent_turns: int
     calls: int
     dead_calls: int = 100
-    limit_s: float = 1.0
+    limit_s: float = 0.7
     dead_limit_s: float = 0.2
 
 

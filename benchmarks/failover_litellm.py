@@ -20,7 +20,7 @@ os.environ |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "CRITICAL"
 import openai
 from litellm import Router  # type: ignore[import-not-found] # it lives in the peer's environment
 
-from benchmarks.failover_timing import QUESTION, added_ms, total
+from benchmarks.failover_timing import QUESTION, WARM_UP_CALLS, added_ms, total
 from benchmarks.failover_turns import (
     CALCULATOR,
     Answer,
@@ -89,7 +89,12 @@ async def litellm_router(
     places: Sequence[Place], *, limit_s: float
 ) -> AsyncIterator[RouterContender]:
     """A Router over these places that has met no failure yet."""
-    yield RouterContender(make_router(places, limit_s=limit_s))
+    router = make_router(places, limit_s=limit_s)
+    try:
+        yield RouterContender(router)
+    finally:
+        # Routers are told of the calls of all others in their process until they are discarded
+        router.discard()
 
 
 def make_router(places: Sequence[Place], *, limit_s: float) -> Any:  # Any: it has no types here
@@ -141,12 +146,15 @@ async def _added(places: Sequence[Place], calls: int) -> dict[str, object]:
     async def routed(*, stream: bool) -> None:
         await _read(await router.acompletion(GROUP, messages, stream=stream), stream=stream)
 
-    return {
+    added: dict[str, object] = {
         name: await added_ms(
             functools.partial(bare, stream=stream), functools.partial(routed, stream=stream), calls
         )
         for name, stream in (("plain", False), ("streamed", True))
     }
+    router.discard()
+    await client.close()
+    return added
 
 
 async def _read(answer: Any, *, stream: bool) -> None:  # Any: either of two libraries' answers
@@ -160,13 +168,15 @@ async def _measure(given: dict[str, Any]) -> dict[str, object]:  # Any: JSON fro
         made = [Place(**place) for place in places]
         return functools.partial(litellm_router, made, limit_s=limit_s)
 
-    turns = [Turn(number) for number in range(1, given["turns"] + 1)]
-    chaos = await run_rounds(opener(given["chaos"], given["limit_s"]), play_turn, turns)
     added = await _added([Place(**place) for place in given["calm"]], given["calls"])
+    # Its first call with a tool imports much
+    await total(opener(given["dead"]["none"], given["dead_limit_s"]), WARM_UP_CALLS)
     totals = {
         name: asdict(await total(opener(places, given["dead_limit_s"]), given["dead_calls"]))
         for name, places in given["dead"].items()
     }
+    turns = [Turn(number) for number in range(1, given["turns"] + 1)]
+    chaos = await run_rounds(opener(given["chaos"], given["limit_s"]), play_turn, turns)
     return {"chaos": summarize(chaos), "added": added, "totals": totals}
 
 

@@ -28,7 +28,7 @@ HEALTHY = ("openrouter", "together")
 FAULTY = ("groq", "google_gemini", "huggingface")
 HANGING = "dead"
 FAULT_SHARE = 0.2
-SLOW_S = 0.4
+SLOW_S = 0.3
 FAULTS: dict[str, FaultKind | CutKind | None] = {
     "minute": FaultKind.MINUTE_REQUESTS,
     "day": FaultKind.DAY_TOKENS,

@@ -18,7 +18,6 @@ from typing import Literal, Protocol
 Kind = Literal["streamed", "plain", "tool"]
 
 TURNS_PER_ROUND = 5
-ROUNDS_AT_ONCE = 4
 TURN_LIMIT_S = 60.0
 SHOWN_TURNS = 10
 KINDS: tuple[Kind, ...] = ("streamed", "tool", "streamed", "plain", "tool")
@@ -174,16 +173,13 @@ async def run_rounds[C](
     """The outcome of each turn. Every round of five meets a contender without a memory.
 
     So that a contender which learns who is out does not go through all turns on what it learned
-    in the first ones. Rounds run side by side, the turns of one after the other.
+    in the first ones.
     """
-    gate = asyncio.Semaphore(ROUNDS_AT_ONCE)
-
-    async def run(turns_of_round: Sequence[Turn]) -> list[Outcome]:
-        async with gate, open_contender() as contender:
-            return [await play(contender, turn) for turn in turns_of_round]
-
-    rounds = [run(part) for part in itertools.batched(turns, TURNS_PER_ROUND)]
-    return [outcome for part in await asyncio.gather(*rounds) for outcome in part]
+    outcomes: list[Outcome] = []
+    for turns_of_round in itertools.batched(turns, TURNS_PER_ROUND):
+        async with open_contender() as contender:
+            outcomes += [await play(contender, turn) for turn in turns_of_round]
+    return outcomes
 
 
 async def play_turn(contender: Contender, turn: Turn) -> Outcome:

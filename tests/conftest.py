@@ -138,6 +138,24 @@ def unlimited_config(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared_troubled_server(simulator: SimulatorServer) -> Iterator[PotluckServer]:
+    home = make_home()
+    config = unlimited_config(home / "config")
+    server = PotluckServer(home, simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
+    yield server.start()
+    remove(server)
+
+
+@pytest.fixture
+def troubled_server(shared_troubled_server: PotluckServer) -> PotluckServer:
+    """As `server`, for tests whose faults would be held against models in later tests."""
+    assert shared_troubled_server.simulator is not None
+    shared_troubled_server.simulator.script.clear()
+    shared_troubled_server.simulator.log.clear()
+    return shared_troubled_server
+
+
 @pytest.fixture
 def server(shared_server: PotluckServer) -> PotluckServer:
     """A running server whose providers are all the simulator, with an empty script and log."""

@@ -12,6 +12,7 @@ _RESTART_LETTERS = 24
 _TAIL_LETTERS = 12
 _FENCE = re.compile(r"\s*```[\w+-]+[^\S\n]*\n")
 _FENCE_BEGINS = re.compile(r"\s*(?:`{1,2}|```[\w+-]*[^\S\n]*)?")
+_ITEM = re.compile(r"\s*(?:[-+•]|\d+[.)])\s*")
 _REMARK_WORDS = (
     "sure",
     "certainly",
@@ -56,7 +57,7 @@ class Seam:
         self._out = out
         self._places = _significant(out)
         self._letters = "".join(out[place] for place in self._places)
-        self._in_fence = out.count("```") % 2 == 1
+        self._in_fence = out.count("```") % 2 == 1 and "\n" in out.rpartition("```")[2]
         self._new = ""
         self._joined = False
         self._fence: int | None = None if self._in_fence else 0
@@ -160,16 +161,15 @@ class Seam:
         words = len(re.findall(r"\w+", text))
         # After a remark stands a blank that belongs to neither
         first = self._new[self._new_places[0] if self._remark else self._from]
-        last = self._out[-1]
         if self._is_longer_word(text, overlap.letters):
             return False
         if overlap.start == 0 or words >= 3:
             return True
-        if first.isspace() and not last.isspace():
+        if first.isspace() and not self._out[-1].isspace():
             return words == 2 and overlap.letters >= 6
         if words == 2 or (words and overlap.letters >= 4):
             return True
-        return first.isalnum() and self._is_word_again(text.rstrip(), overlap.letters)
+        return self._is_item_again(overlap) or self._is_word_again(text, overlap.letters)
 
     def _is_longer_word(self, text: str, letters: int) -> bool:
         """Whether a word that had ended goes on in the new text: it is another one."""
@@ -178,9 +178,17 @@ class Seam:
 
     def _is_word_again(self, word: str, letters: int) -> bool:
         """Whether a short last word stands there again, whole now, and not the rest of it."""
-        if not word.isalpha():
-            return letters >= 3 and word.isdigit()
-        return letters >= 2 or not self._after(letters).isalnum()
+        word = re.sub(r"\W+\Z", "", word)
+        goes_on = self._after(letters).isalnum()
+        if word.isdigit():
+            return letters >= 3 if goes_on else letters >= 2
+        return word.isalpha() and (letters >= 2 or not goes_on)
+
+    def _is_item_again(self, overlap: _Overlap) -> bool:
+        """Whether what is out ends with the sign that begins an item, which stands there again."""
+        line = self._out[self._out.rfind("\n") + 1 :]
+        begins_line = self._places[overlap.start] >= len(self._out) - len(line)
+        return begins_line and bool(_ITEM.fullmatch(line)) and self._after(overlap.letters) == " "
 
     def _after(self, letters: int) -> str:
         end = self._new_places[letters - 1] + 1
@@ -211,6 +219,8 @@ class Seam:
         if cut:
             return self._without_repeated_markup(self._new[cut:])
         rest = self._new[self._fence or 0 :]
+        if self._out.endswith("```") and rest.startswith("```"):
+            return rest[3:]
         return missing_space(self._out, rest, code=self._in_fence) + rest
 
     def _without_repeated_markup(self, rest: str) -> str:

@@ -23,12 +23,12 @@ CUTS: list[CutKind] = ["drop", "end", "error"]
 
 
 @pytest.fixture(params=CUTS)
-def cutting(request: Any, server: Any) -> Any:
+def cutting(request: Any, troubled_server: Any) -> Any:
     """The first model asked dies in mid-sentence; the next one goes on where it stopped."""
-    script = server.simulator.script
+    script = troubled_server.simulator.script
     script.on(Reply(text=TEXT, cut_after=20, cut=request.param), times=1)
     script.on(continued)
-    return server
+    return troubled_server
 
 
 def continued(request: ModelRequest) -> Reply:

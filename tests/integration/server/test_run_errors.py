@@ -14,11 +14,11 @@ WHY = "tools.3.custom is not a valid field"
 
 
 @pytest.fixture
-def refusing(server: Any) -> Any:
+def refusing(troubled_server: Any) -> Any:
     """Every provider says that the request itself is wrong."""
     body = {"error": {"message": WHY, "type": "invalid_request_error", "code": 400}}
-    server.simulator.script.on(Reply(fault=Fault(status=400, body=body)))
-    return server
+    troubled_server.simulator.script.on(Reply(fault=Fault(status=400, body=body)))
+    return troubled_server
 
 
 def test_openai_door_answers_400_with_the_providers_words(refusing: Any) -> None:
