@@ -14,8 +14,8 @@ from benchmarks import peers
 from benchmarks.failover_contests import Measured, Size, measure_litellm, measure_ours
 from benchmarks.report import Figure, compare, report
 
-QUICK = Size(turns=100, agent_turns=20, calls=40, dead_calls=20)
-FULL = Size(turns=1000, agent_turns=200, calls=500)
+QUICK = Size(turns=100, agent_turns=20, calls=40, dead_calls=10, limit_s=0.5)
+FULL = Size(turns=1000, agent_turns=200, calls=300)
 # A probe is the time limit, and half of it again for what else happens meanwhile
 PROBE = 1.5
 _ROWS = {

@@ -7,8 +7,8 @@ whatever it asked before. A key that is refused, a model that is gone and a day 
 stay so for the whole turn.
 
 A model that is given the beginning of its answer, as an assistant's message or quoted, goes on in
-one of three ways, drawn likewise: exactly where it ends, with the last one to eight words once
-more, or with the whole answer from its first word.
+one of three ways, drawn likewise: exactly where it ends (the space before the next word included),
+with the last one to eight words once more, or with the whole answer from its first word.
 """
 
 import json
