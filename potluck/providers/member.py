@@ -101,6 +101,7 @@ class Member(AsyncChatModel):
                     async for link, chunk in chunks:
                         yield told.take(chunk, link)
             except ProviderError as error:
+                told.silent += error.kind is ErrorKind.EMPTY and told.text == before
                 goes_on = turns.next(error, begun=told.begun, wrote=told.text != before)
                 if not goes_on and not told.begun:
                     self._refuse_callers_own(error)
@@ -150,7 +151,7 @@ class Member(AsyncChatModel):
         """One model's part of the answer, fitted to what is out."""
         link = self._watched(turn)
         sequel = Sequel(told) if told.begun else None
-        stream = link.stream_chunks(request, stop, options, may_be_empty=bool(told.text))
+        stream = link.stream_chunks(request, stop, options, may_be_empty=told.looks_finished)
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 fitted = chunk if sequel is None else self._fit(sequel, chunk, link)

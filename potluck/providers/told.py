@@ -1,5 +1,6 @@
 """What the caller has of an answer, and how the words of the next model are fitted to it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ apology, nothing of what stands before those words. If you were about to call a 
 # A message that several vendors' models wrote is in nobody's own form
 _MIXED = "mixed"
 _ANCHOR_WORDS = 8
+_END = re.compile(r"([.!?…。！？)\]}>\"'”’»*`|])\s*$")  # noqa: RUF001 - marks of all scripts
 
 
 @dataclass(slots=True)
@@ -31,11 +33,18 @@ class Told:
     text: str = ""
     thought: bool = False
     writers: list[Link] = field(default_factory=list)
+    silent: int = 0
+    """How many models found nothing to add."""
 
     @property
     def begun(self) -> bool:
         """Whether anything is out that cannot be taken back."""
         return self.thought or bool(self.text)
+
+    @property
+    def looks_finished(self) -> bool:
+        """Whether a model that adds nothing may be believed: the end says so, or another model."""
+        return bool(self.text) and (self.silent > 0 or _END.search(self.text) is not None)
 
     def request(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         """What to ask the next model: the rest of the answer; all of it while no text is out."""

@@ -2,6 +2,7 @@
 
 import math
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,9 @@ class _Setup:
     timeout_s: float
 
 
+_importing = threading.Lock()
+
+
 def build_chat_model(
     provider: Provider,
     model: Model,
@@ -38,7 +42,9 @@ def build_chat_model(
 ) -> BaseChatModel:
     """The LangChain class for the provider's API, pointed at `base_url`. Opens no connection."""
     build = _BUILDERS[provider.api]
-    return build(_Setup(model, api_key or _NO_KEY, base_url, timeout_s))
+    # Two threads that import the vendors' packages at once find each other's half made.
+    with _importing:
+        return build(_Setup(model, api_key or _NO_KEY, base_url, timeout_s))
 
 
 async def close_chat_model(chat_model: BaseChatModel) -> None:

@@ -185,6 +185,22 @@ async def test_a_model_with_nothing_to_add_ends_the_answer(world: Any, speak: Sa
     assert third.calls == []
 
 
+async def test_in_mid_sentence_one_silent_model_is_not_believed(world: Any, speak: Say) -> None:
+    world.add("a/1", [speak("The lighthouse stands where the old mole begins, and"), GONE])
+    world.add("b/2", [speak("")])
+    world.add("c/3", [speak(" whoever came by sea saw it first.")])
+    whole, _ = await stream(world.chain())
+    assert whole.text == TEXT
+
+
+async def test_two_silent_models_are_believed(world: Any, speak: Say) -> None:
+    world.add("a/1", [speak("42"), world.cut])
+    world.add("b/2", [speak("")])
+    world.add("c/3", [speak("")])
+    whole, _ = await stream(world.chain())
+    assert whole.text == "42"
+
+
 async def test_a_model_that_answers_anew_is_passed_over(world: Any, speak: Say) -> None:
     world.add("a/1", [speak("The lighthouse stands where the old mole begins, and"), GONE])
     world.add("b/2", [speak("The lighthouse stands where the old mole ends. It is white.")])
