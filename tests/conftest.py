@@ -8,13 +8,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from psycopg import AsyncConnection
 from ruamel.yaml import YAML
 
+from potluck.database import database_url
+from potluck.pool import Pool, migrate, pool_to
+from potluck.settings import Settings
 from potluck.simulator.server import SimulatorServer
 
 START_TIMEOUT_S = 40.0
@@ -171,3 +175,22 @@ def offline_server() -> Iterator[PotluckServer]:
     server = PotluckServer(make_home())
     yield server.start()
     remove(server)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL of this test process's own."""
+    home = make_home()
+    with database_url(Settings(potluck_home=home, database_url=None)) as url:
+        yield url
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+async def pool(postgres_url: str) -> AsyncIterator[Pool]:
+    """Connections to a database whose tables are new and empty."""
+    async with await AsyncConnection.connect(postgres_url) as connection:
+        await connection.execute("DROP SCHEMA IF EXISTS potluck CASCADE")
+    await migrate(postgres_url)
+    async with pool_to(postgres_url) as opened:
+        yield opened

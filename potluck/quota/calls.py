@@ -1,0 +1,47 @@
+"""A call to a model, as the usage history keeps it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+
+from potluck.quota.windows import Priority
+
+Outcome = Literal["answered", "cached", "failed", "refused", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call; `refused` by our own limiter, so that nothing was sent.
+
+    `error` is the kind of the fault. `first_token_s` and `duration_s` are measured from the start
+    of the call. `parts` is how many steps of a plan shared it.
+    """
+
+    at: datetime
+    provider: str
+    model: str
+    key_id: str
+    task_type: str
+    priority: Priority
+    outcome: Outcome
+    input_tokens: int = 0
+    output_tokens: int = 0
+    first_token_s: float | None = None
+    duration_s: float = 0.0
+    error: str | None = None
+    parts: int = 1
+    tenant: str = ""
+
+
+class Recorder(Protocol):
+    """Takes notes of calls; never waits and never fails a call."""
+
+    def note(self, record: CallRecord) -> None:
+        """Keep the record."""
+
+
+class NoRecorder:
+    """Keeps nothing."""
+
+    def note(self, record: CallRecord) -> None:
+        """Forget the record."""

@@ -1,0 +1,108 @@
+"""What calls count against: one limit, in one unit, over one period of time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Unit = Literal["requests", "tokens", "input_tokens", "output_tokens", "credits", "concurrent"]
+Period = Literal["minute", "hour", "day", "month", "call"]
+Priority = Literal["interactive", "background", "batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One model on one account: whose limits a call counts against.
+
+    `key_id` tells the accounts of a provider apart; it is a fingerprint of the key, not the key.
+    """
+
+    provider: str
+    model: str
+    key_id: str = ""
+
+    @property
+    def account(self) -> str:
+        """The name of the account, under which all its models' windows are locked."""
+        return f"{self.provider}:{self.key_id}"
+
+    @property
+    def ref(self) -> str:
+        """`provider/model-id`, the name by which users and logs call it."""
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One limit of a deployment, or of all deployments of an account together.
+
+    `id` is unique and stable: use is kept under it. `period` `call` goes with unit `concurrent`:
+    it counts the calls under way. `reset` tells how use ends: `rolling` (each use counts for one
+    period), `refill` (the limit flows back evenly over the period), or the IANA name of the time
+    zone in which the period ends by the calendar (midnight, first of the month). `limit` is in
+    force; `stated` is the whole limit that the provider gives, of which policy may keep a part.
+    """
+
+    id: str
+    unit: Unit
+    period: Period
+    limit: float
+    reset: str = "rolling"
+    stated: float | None = None
+    source: str = "catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """What one call uses, or is estimated to use."""
+
+    input_tokens: float = 0
+    output_tokens: float = 0
+    credits: float = 0
+    requests: float = 1
+
+    def of(self, unit: Unit) -> float:
+        """The amount in a window's unit."""
+        match unit:
+            case "tokens":
+                return self.input_tokens + self.output_tokens
+            case "concurrent":
+                return 1
+            case _:
+                return float(getattr(self, unit))
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How much of a window is used now, reservations included.
+
+    `free_at` is when some of it comes back (None: nothing is used); `resets_at` when all of it is
+    free again if nothing more is used.
+    """
+
+    window: Window
+    used: float
+    free_at: datetime | None = None
+    resets_at: datetime | None = None
+
+    @property
+    def left(self) -> float:
+        """What is left of the limit in force."""
+        return max(0.0, self.window.limit - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class StatedLimit:
+    """What a provider's answer tells of one of its windows; None: it does not tell.
+
+    `account_wide` when all models of the account share it. `source` is shown to people, such as
+    `header x-ratelimit-limit-requests`. A `guess` is concluded from a refusal without figures.
+    """
+
+    unit: Unit
+    period: Period
+    source: str
+    limit: float | None = None
+    remaining: float | None = None
+    resets_at: datetime | None = None
+    account_wide: bool = False
+    from_header: bool = False
