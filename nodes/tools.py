@@ -1,32 +1,57 @@
 """The tools node: runs one tool call, and turns whatever happens into a result for the model."""
 
 import asyncio
+from dataclasses import dataclass
 
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.prebuilt import ToolNode
 from langgraph.runtime import Runtime
 
 from graph.state import NOTHING_USED, Context, ToolTask
+from nodes.approval import Decision, ask_person
+from nodes.interrupts import can_stop
 from nodes.progress import tell
+from nodes.tool_results import checked
 from potluck import engine
 from potluck.errors import ToolError
 from potluck.events import ToolCallEvent, ToolResultEvent
-from tools.registry import spec
+from tools.policies import Policies, Ruling
+from tools.registry import ToolSpec, spec
 from tools.registry import tools as all_tools
 from tools.workspace import Workspace, use_workspace
 
 # The third identical call is refused: a model that repeats itself learns nothing new from it.
 MAX_REPEATS = 2
 SHOWN_CHARS = 2_000
+FIRST_RETRY_S = 0.5
+
+REPEATED = "You made this very call before, with the same result. Go on without it."
+DENIED = "It was not run, and must not be tried in another way."
+NOBODY = "It needs a person's approval, and nobody can be asked in this run. It was not run."
+REJECTED = "The user rejected this call: it was not run. Do not try it again in another way."
+
+
+@dataclass(frozen=True, slots=True)
+class _Permission:
+    """The call that may run and a note for the model; without a call, the note says why."""
+
+    call: ToolCall | None
+    note: str = ""
 
 
 async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]:  # noqa: ARG001 - nodes share one signature
-    """Run one call; errors come back as a result that the model can act on."""
-    call = state["call"]
+    """Run one call if it may run; errors come back as a result that the model can act on."""
+    used = await engine.current()
+    config = get_config()
+    permission = _permit(state, used.policies, config)
+    call = permission.call or state["call"]
     tell(ToolCallEvent(type="tool_call", id=call["id"] or "", name=call["name"], args=call["args"]))
-    message = await _result(state, get_config())
+    if permission.call is None:
+        message = _refusal(call, permission.note)
+    else:
+        message = await _run(call, permission.note, config)
     tell(
         ToolResultEvent(
             type="tool_result",
@@ -42,40 +67,97 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
     return update | {"work": {str(state["step_id"]): [message]}}
 
 
-async def _result(task: ToolTask, config: RunnableConfig) -> ToolMessage:
+def _permit(task: ToolTask, policies: Policies, config: RunnableConfig) -> _Permission:
+    """Whether the call may run: by policy, or by asking a person, which stops the run here.
+
+    Nothing with an effect may come before it: after the answer the node begins anew.
+    """
     call = task["call"]
-    known = spec(call["name"])
     if task["repeats"] > MAX_REPEATS:
-        return _refusal(
-            task, "You made this very call before, with the same result. Go on without it."
-        )
-    if known is not None and known.policy == "deny":
-        return _refusal(task, "This tool is switched off by the user's policy.")
-    timeout_s = known.timeout_s if known else None
+        return _Permission(None, REPEATED)
+    ruling = _rule(call, policies)
+    match ruling.policy:
+        case "deny":
+            return _Permission(None, f"{ruling.reason} {DENIED}")
+        case "ask" if not can_stop(config):
+            return _Permission(None, f"{ruling.reason} {NOBODY}")
+        case "ask":
+            return _decided(call, ask_person(call, ruling.reason), policies)
+        case _:
+            return _Permission(call)
+
+
+def _decided(call: ToolCall, decision: Decision, policies: Policies) -> _Permission:
+    if decision.call is None:
+        said = f" They said: {decision.message}" if decision.message else ""
+        return _Permission(None, REJECTED + said)
+    if decision.answer == "approve":
+        return _Permission(call)
+    # A person may change what a call does, but not what is forbidden to all.
+    ruling = _rule(decision.call, policies)
+    if ruling.policy == "deny":
+        return _Permission(None, f"The user changed the call, but {ruling.reason} {DENIED}")
+    changed = decision.call
+    note = f"[The user changed this call before it ran: {changed['name']} {changed['args']}]"
+    return _Permission(changed, note)
+
+
+def _rule(call: ToolCall, policies: Policies) -> Ruling:
+    known = spec(call["name"])
+    return policies.rule(call["name"], call["args"], known.policy if known else "allow")
+
+
+async def _run(call: ToolCall, note: str, config: RunnableConfig) -> ToolMessage:
+    known = spec(call["name"])
     thread_id = str(config.get("configurable", {}).get("thread_id") or "default")
     home = (await engine.current()).home
     workspace = await asyncio.to_thread(Workspace.for_thread, home, thread_id)
-    try:
-        with use_workspace(workspace):
-            async with asyncio.timeout(timeout_s):
-                done = await _runner().ainvoke([call], config)
-    except TimeoutError:
-        return _refusal(task, f"It did not finish within {timeout_s:g} s and was stopped.")
-    message: ToolMessage = done["messages"][0]
+    with use_workspace(workspace):
+        message = await _tried(call, known, config)
+    fitted = await asyncio.to_thread(checked, message, workspace)
+    return _noted(fitted, note) if note else fitted
+
+
+async def _tried(call: ToolCall, known: ToolSpec | None, config: RunnableConfig) -> ToolMessage:
+    """The result of the call; a tool without effects is tried again when the world was at fault."""
+    retries = known.retries if known else 0
+    for number in range(retries + 1):
+        passing = _PassingFault()
+        runner = ToolNode(all_tools(), name="run_tool", handle_tool_errors=passing.explain)
+        try:
+            async with asyncio.timeout(known.timeout_s if known else None):
+                done = await runner.ainvoke([call], config)
+        except TimeoutError:
+            limit_s = known.timeout_s if known else 0.0
+            return _refusal(call, f"It did not finish within {limit_s:g} s and was stopped.")
+        message: ToolMessage = done["messages"][0]
+        if not passing.seen or number == retries:
+            break
+        await asyncio.sleep(FIRST_RETRY_S * 2**number)
     return message
 
 
-def _runner() -> ToolNode:
-    return ToolNode(all_tools(), name="run_tool", handle_tool_errors=_explain)
+class _PassingFault:
+    """Turns an error into words for the model, and keeps whether it may pass by itself."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def explain(self, error: Exception) -> str:
+        """The error as the model sees it: ours as written, others by their kind and text."""
+        self.seen = isinstance(error, ConnectionError | TimeoutError) or (
+            isinstance(error, ToolError) and error.may_pass
+        )
+        if isinstance(error, ToolError):
+            return str(error)
+        return f"{type(error).__name__}: {error}"
 
 
-def _explain(error: Exception) -> str:
-    """The error as the model sees it: ours as written, others by their kind and text."""
-    if isinstance(error, ToolError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+def _noted(message: ToolMessage, note: str) -> ToolMessage:
+    if isinstance(message.content, str):
+        return message.model_copy(update={"content": f"{note}\n{message.content}"})
+    return message.model_copy(update={"content": [note, *message.content]})
 
 
-def _refusal(task: ToolTask, why: str) -> ToolMessage:
-    call = task["call"]
+def _refusal(call: ToolCall, why: str) -> ToolMessage:
     return ToolMessage(why, tool_call_id=call["id"], name=call["name"], status="error")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from potluck.providers.tombstone_file import TombstoneFile
 from potluck.providers.tombstones import Tombstones
 from potluck.quota.limiter import RateLimiter
 from potluck.settings import Settings
+from tools.policies import Policies, load_policies
+from tools.registry import REGISTRY
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Engine:
     catalog: Catalog
     statuses: tuple[ProviderStatus, ...]
     chain: Chain
+    policies: Policies = field(default_factory=Policies)
 
     @property
     def home(self) -> Path:
@@ -51,7 +54,9 @@ class Engine:
         limiter = RateLimiter(_now)
         tombstones = await Tombstones.open(TombstoneFile(settings.potluck_home), clock=_now)
         chain = Chain(catalog, found, limiter, clock=_now, tombstones=tombstones)
-        return cls(settings, catalog, found, chain)
+        names = [entry.tool.name for entry in REGISTRY]
+        policies = await asyncio.to_thread(load_policies, settings.potluck_config_dir, names)
+        return cls(settings, catalog, found, chain, policies)
 
 
 def _now() -> datetime:

@@ -56,7 +56,14 @@ class DatabaseError(PotluckError):
 
 
 class ToolError(PotluckError):
-    """A tool could not do what it was asked; the message is written for the model to act on."""
+    """A tool could not do what it was asked; the message is written for the model to act on.
+
+    `may_pass` when the same call may succeed a moment later.
+    """
+
+    def __init__(self, message: str, *, fix: str | None = None, may_pass: bool = False) -> None:
+        super().__init__(message, fix=fix)
+        self.may_pass = may_pass
 
 
 class BudgetError(PotluckError):
