@@ -1,59 +1,20 @@
-"""Which tool calls may run: config/tools.yaml read and checked, and one decision for each call."""
+"""Which tool calls may run: one ruling for each call, by tool and by argument."""
 
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Literal
+from typing import Self
 
-from pydantic import Field, field_validator
+from tools.tools_file import FILE, Policy, Rules, ToolsFile, compiled, is_regex
 
-from potluck.yaml_document import Document, Place, Problem, config_error, read_document
-from potluck.yaml_form import Form, check_form
-
-Policy = Literal["allow", "ask", "deny"]
-
-FILE = "tools.yaml"
-_DESCRIBED = "allow, ask or deny"
 # A shell reads more into a line with one of these than its first word says
 _OPERATORS = frozenset(";&|<>$`(){}\n\r\\")
-_REGEX = "re:"
 _OWN: Mapping[Policy, str] = {
     "allow": "`{name}` may run.",
     "ask": f"`{{name}}` needs a person's approval, unless {FILE} says otherwise.",
     "deny": "`{name}` is switched off.",
 }
-
-
-class RulesForm(Form):
-    """A tool's policy, and the calls that are treated in another way."""
-
-    policy: Policy | None = Field(default=None, description=_DESCRIBED)
-    allow: list[dict[str, str]] = Field(default=[], description="a list of argument patterns")
-    ask: list[dict[str, str]] = Field(default=[], description="a list of argument patterns")
-    deny: list[dict[str, str]] = Field(default=[], description="a list of argument patterns")
-
-    @field_validator("allow", "ask", "deny")
-    @classmethod
-    def _readable(cls, patterns: list[dict[str, str]]) -> list[dict[str, str]]:
-        for pattern in patterns:
-            if not pattern:
-                raise ValueError("an empty pattern would match every call")
-            for text in pattern.values():
-                if _is_regex(text):
-                    _compile(text)
-        return patterns
-
-
-class ToolsFile(Form):
-    """config/tools.yaml."""
-
-    default: Policy | None = Field(default=None, description=_DESCRIBED)
-    tools: dict[str, Policy | RulesForm] = Field(
-        default={}, description="names of tools, each with allow, ask, deny or a mapping"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +30,16 @@ class Policies:
     """What config/tools.yaml says; a tool that it does not name keeps its own policy."""
 
     default: Policy | None = None
-    tools: Mapping[str, RulesForm] = field(default_factory=dict)
+    tools: Mapping[str, Rules] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, form: ToolsFile) -> Self:
+        """The policies of config/tools.yaml."""
+        rules = {
+            name: Rules(policy=given) if isinstance(given, str) else given
+            for name, given in form.tools.items()
+        }
+        return cls(form.default, rules)
 
     def rule(self, name: str, args: Mapping[str, object], own: Policy) -> Ruling:
         """What holds for one call: patterns of `deny` first, of `ask`, of `allow`, then the policy.
@@ -94,47 +64,12 @@ class Policies:
             return False
         return self.rule(name, {}, own).policy == "deny"
 
-    def _rules(self, name: str) -> RulesForm:
+    def _rules(self, name: str) -> Rules:
         exact = self.tools.get(name)
         if exact is not None:
             return exact
         globs = (given for glob, given in self.tools.items() if fnmatch.fnmatchcase(name, glob))
-        return next(globs, RulesForm())
-
-
-def load_policies(config_dir: Path, known: Sequence[str]) -> Policies:
-    """Read tools.yaml; all defaults when there is none.
-
-    `known` are the tools there are. Raises ConfigError with file, line and fix.
-    """
-    file = config_dir / FILE
-    if not file.exists():
-        return Policies()
-    document = read_document(file)
-    problems: list[Problem] = []
-    form = check_form(ToolsFile, document, problems)
-    if form is not None:
-        problems += _unknown(document, form, known)
-    if problems or form is None:
-        raise config_error(problems)
-    rules = {
-        name: RulesForm(policy=given) if isinstance(given, str) else given
-        for name, given in form.tools.items()
-    }
-    return Policies(form.default, rules)
-
-
-def _unknown(document: Document, form: ToolsFile, known: Sequence[str]) -> list[Problem]:
-    """Names without a tool: a slip here would leave a tool less guarded than its owner thinks."""
-    problems = []
-    for name in form.tools:
-        # Tools of MCP servers are known only when the servers run.
-        if any(mark in name for mark in "*?[") or name.startswith("mcp_") or name in known:
-            continue
-        place: Place = ("tools", name)
-        fix = f"Use one of: {', '.join(known)}, or a pattern such as `mcp_*`."
-        problems.append(document.problem(place, f"There is no tool `{name}`.", fix))
-    return problems
+        return next(globs, Rules())
 
 
 def _find(
@@ -156,23 +91,11 @@ def _matches(value: object, pattern: str, *, strict: bool) -> bool:
     if value is None:
         return False
     text = value if isinstance(value, str) else str(value)
-    if _is_regex(pattern):
-        return _compile(pattern).fullmatch(text) is not None
+    if is_regex(pattern):
+        return compiled(pattern).fullmatch(text) is not None
     if strict and (_OPERATORS - set(pattern)) & set(text):
         return False
     return re.fullmatch(fnmatch.translate(pattern), text) is not None
-
-
-def _is_regex(pattern: str) -> bool:
-    return pattern.startswith(_REGEX)
-
-
-@cache
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern.removeprefix(_REGEX), re.DOTALL)
-    except re.error as error:
-        raise ValueError(f"{pattern} is no regular expression ({error})") from error
 
 
 def _strictness(policy: Policy) -> int:

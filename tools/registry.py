@@ -1,13 +1,26 @@
 """The registry: every tool of the agent, its policy and its time limit; one line a tool."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from langchain_core.tools import BaseTool
 
 from tools.calculator import calculator
 from tools.clock import current_time
+from tools.database import change_database, query_database
 from tools.files import edit_file, list_files, read_file, search_files, write_file
-from tools.policies import Policy
+from tools.options import ToolOptions
+from tools.tools_file import Policy
+from tools.weather import get_weather
+from tools.web import fetch_page, search_web
+
+
+def _always(_: ToolOptions) -> bool:
+    return True
+
+
+def _may_write(options: ToolOptions) -> bool:
+    return any(database.write for database in options.databases.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +28,15 @@ class ToolSpec:
     """A tool, whether it may run (`ask`: when a person agrees), and for how long.
 
     `retries`: how often a call that failed for a reason that may pass is made again; only for
-    tools that change nothing. config/tools.yaml may set another policy.
+    tools that change nothing. `available`: whether it has what it needs, so that it is offered.
+    config/tools.yaml may set another policy.
     """
 
     tool: BaseTool
     policy: Policy = "allow"
     timeout_s: float = 10.0
     retries: int = 0
+    available: Callable[[ToolOptions], bool] = _always
 
 
 REGISTRY: tuple[ToolSpec, ...] = (
@@ -32,14 +47,9 @@ REGISTRY: tuple[ToolSpec, ...] = (
     ToolSpec(write_file),
     ToolSpec(edit_file),
     ToolSpec(search_files, timeout_s=30.0),
+    ToolSpec(search_web, timeout_s=30.0, retries=1),
+    ToolSpec(fetch_page, timeout_s=40.0, retries=1),
+    ToolSpec(get_weather, timeout_s=30.0, retries=1),
+    ToolSpec(query_database, timeout_s=30.0),
+    ToolSpec(change_database, policy="ask", timeout_s=30.0, available=_may_write),
 )
-
-
-def tools() -> list[BaseTool]:
-    """The tools to bind to a model: all but the denied ones."""
-    return [entry.tool for entry in REGISTRY if entry.policy != "deny"]
-
-
-def spec(name: str) -> ToolSpec | None:
-    """The registered tool of that name, or None."""
-    return next((entry for entry in REGISTRY if entry.tool.name == name), None)

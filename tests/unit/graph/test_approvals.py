@@ -11,7 +11,9 @@ from langgraph.types import Command, Interrupt
 
 from graph.agent import build, graph
 from potluck.engine import Engine, use_engine
-from tools.policies import Policies, RulesForm
+from tools.policies import Policies
+from tools.toolbox import Toolbox
+from tools.tools_file import Rules
 
 
 def call(*calls: tuple[str, dict[str, Any]]) -> AIMessage:
@@ -23,8 +25,8 @@ def call(*calls: tuple[str, dict[str, Any]]) -> AIMessage:
 class Run:
     """A thread of the agent under policies of its own."""
 
-    def __init__(self, engine: Engine, policies: Mapping[str, RulesForm]) -> None:
-        values = {**vars(engine), "policies": Policies(tools=policies)}
+    def __init__(self, engine: Engine, policies: Mapping[str, Rules]) -> None:
+        values = {**vars(engine), "toolbox": Toolbox(policies=Policies(tools=policies))}
         self._engine = Engine(**values)
         self._graph = build()
         self._graph.checkpointer = InMemorySaver()
@@ -52,7 +54,7 @@ class Run:
 
 @pytest.fixture
 def asking(engine: Engine) -> Callable[..., Run]:
-    return lambda **tools: Run(engine, tools or {"write_file": RulesForm(policy="ask")})
+    return lambda **tools: Run(engine, tools or {"write_file": Rules(policy="ask")})
 
 
 WRITE = ("write_file", {"path": "a.txt", "text": "one"})
@@ -135,7 +137,7 @@ async def test_whatever_is_no_clear_approval_runs_nothing(
 
 async def test_an_edit_cannot_reach_what_is_denied(asking: Any, chain: Any) -> None:
     chain.script = [call(WRITE), AIMessage("no")]
-    run = asking(write_file=RulesForm(policy="ask", deny=[{"path": "secret*"}]))
+    run = asking(write_file=Rules(policy="ask", deny=[{"path": "secret*"}]))
     await run.ask("write a")
     edited = {"name": "write_file", "args": {"path": "secret.txt", "text": "x"}}
 
@@ -157,7 +159,7 @@ async def test_each_of_several_calls_is_decided_for_itself_and_none_runs_twice(
         AIMessage("done"),
     ]
     run = asking(
-        write_file=RulesForm(policy="ask", allow=[{"path": "log.txt"}]),
+        write_file=Rules(policy="ask", allow=[{"path": "log.txt"}]),
     )
     first, second = await run.ask("write three")
     assert run.files() == {"log.txt": "x"}
@@ -172,7 +174,7 @@ async def test_each_of_several_calls_is_decided_for_itself_and_none_runs_twice(
 
 async def test_a_denied_call_is_not_run_and_nobody_is_asked(asking: Any, chain: Any) -> None:
     chain.script = [call(WRITE), AIMessage("I may not")]
-    run = asking(write_file=RulesForm(deny=[{"path": "a.*"}]))
+    run = asking(write_file=Rules(deny=[{"path": "a.*"}]))
 
     assert await run.ask("write a") == []
 
@@ -184,8 +186,8 @@ async def test_without_a_checkpoint_nobody_can_be_asked_so_nothing_runs(
     engine: Engine, chain: Any
 ) -> None:
     chain.script = [call(WRITE), AIMessage("not possible")]
-    asking = Policies(tools={"write_file": RulesForm(policy="ask")})
-    with use_engine(Engine(**{**vars(engine), "policies": asking})):
+    asking = Toolbox(policies=Policies(tools={"write_file": Rules(policy="ask")}))
+    with use_engine(Engine(**{**vars(engine), "toolbox": asking})):
         state = await graph.ainvoke({"messages": [HumanMessage("write a")]})
 
     assert "nobody can be asked" in state["messages"][2].text

@@ -16,19 +16,21 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from nodes.executor import STEP_PROMPT
+from nodes.assignment import STEP_PROMPT
 from nodes.planner import submit_plan
 from nodes.reflector import send_back
 from nodes.triage import make_plan
 from potluck.errors import ToolError
 from potluck.providers.offline import OfflineModel
-from tools.registry import spec, tools
+from tools.toolbox import Toolbox
 from tools.workspace import Workspace, use_workspace
 
 MAX_ROUNDS = 20
 NOTICE = "no LLM is connected"
 
 Ask = Callable[..., list[AnyMessage]]
+
+TOOLBOX = Toolbox()
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def ask(workspace: Workspace) -> Iterator[Ask]:
 
 def converse(*requests: str, why: str = NOTICE, extra: tuple[type, ...] = ()) -> list[AnyMessage]:
     """Ask one after the other in one conversation, running the tools that are called."""
-    model = OfflineModel(why=why).bind_tools([*tools(), *extra])
+    model = OfflineModel(why=why).bind_tools([*TOOLBOX.offered, *extra])
     messages: list[AnyMessage] = []
     for request in requests:
         messages.append(HumanMessage(request))
@@ -63,7 +65,7 @@ def finish(model, messages: list[AnyMessage]) -> None:
 
 
 def run(call) -> ToolMessage:
-    known = spec(call["name"])
+    known = TOOLBOX.spec(call["name"])
     assert known is not None, f"there is no tool {call['name']}"
     try:
         text, status = known.tool.invoke(call["args"]), "success"
@@ -136,7 +138,7 @@ def test_it_means_the_file_named_last_also_in_an_earlier_turn(ask: Ask) -> None:
 
 
 def test_it_means_a_file_that_was_named_only_in_words() -> None:
-    model = OfflineModel().bind_tools(tools())
+    model = OfflineModel().bind_tools(TOOLBOX.offered)
     history = [HumanMessage("write 'one' to a.txt"), AIMessage("Done."), HumanMessage("read it")]
     assert model.invoke(history).tool_calls[0]["args"] == {"path": "a.txt"}
 
@@ -206,7 +208,7 @@ def test_a_greeting_is_answered_without_tools(ask: Ask) -> None:
 
 def test_without_tools_at_hand_it_says_which_thing_it_cannot_do() -> None:
     assert "a tool that is not at hand" in OfflineModel().invoke("What is 2+2?").text
-    bound = OfflineModel().bind_tools(tools(), tool_choice="none")
+    bound = OfflineModel().bind_tools(TOOLBOX.offered, tool_choice="none")
     assert bound.invoke("What is 2+2?").tool_calls == []
 
 
@@ -216,7 +218,7 @@ def test_goes_on_from_the_calls_that_another_model_made() -> None:
         called("calculator", expression="2 + 2"),
         ToolMessage("2 + 2 = 4", tool_call_id="a"),
     ]
-    reply = OfflineModel().bind_tools(tools()).invoke(history)
+    reply = OfflineModel().bind_tools(TOOLBOX.offered).invoke(history)
     assert [call["name"] for call in reply.tool_calls] == ["list_files"]
 
 
@@ -226,7 +228,7 @@ def test_a_call_that_a_person_changed_or_refused_is_not_made_again() -> None:
         called("write_file", path="b.txt", text=""),
         ToolMessage("The user said no.", tool_call_id="a", status="error"),
     ]
-    reply = OfflineModel().bind_tools(tools()).invoke(history)
+    reply = OfflineModel().bind_tools(TOOLBOX.offered).invoke(history)
     assert reply.tool_calls == []
     assert "I could not write the file: The user said no." in reply.text
 
@@ -342,7 +344,7 @@ async def test_streams_word_by_word_with_usage_at_the_end() -> None:
 
 
 async def test_streams_tool_calls_as_chunks() -> None:
-    model = OfflineModel().bind_tools(tools())
+    model = OfflineModel().bind_tools(TOOLBOX.offered)
     chunks = [chunk async for chunk in model.astream("What is 2+2?")]
     assert any(isinstance(c, AIMessageChunk) and c.tool_call_chunks for c in chunks)
     joined = chunks[0]
@@ -359,7 +361,7 @@ def test_the_same_question_twice_gets_calls_with_different_ids(ask: Ask) -> None
 
 
 async def test_many_calls_at_once_do_not_disturb_each_other() -> None:
-    model = OfflineModel().bind_tools(tools())
+    model = OfflineModel().bind_tools(TOOLBOX.offered)
     replies = await asyncio.gather(*(model.ainvoke(f"What is {n}+1?") for n in range(20)))
     assert [r.tool_calls[0]["args"]["expression"] for r in replies] == [f"{n}+1" for n in range(20)]
 

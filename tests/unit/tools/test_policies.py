@@ -7,14 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potluck.errors import ConfigError
-from tools.policies import Policies, Policy, RulesForm, load_policies
+from tools.policies import Policies
+from tools.tools_file import Policy, Rules, read_tools_file
 
 KNOWN = ["shell", "write_file", "read_file"]
 
 
 def load(tmp_path: Path, text: str) -> Policies:
     (tmp_path / "tools.yaml").write_text(text)
-    return load_policies(tmp_path, KNOWN)
+    return read(tmp_path)
+
+
+def read(tmp_path: Path) -> Policies:
+    form = read_tools_file(tmp_path, KNOWN)
+    return Policies.of(form)
 
 
 def rule(policies: Policies, command: str, own: Policy = "ask") -> str:
@@ -22,7 +28,7 @@ def rule(policies: Policies, command: str, own: Policy = "ask") -> str:
 
 
 def test_without_a_file_each_tool_keeps_its_own_policy(tmp_path: Path) -> None:
-    policies = load_policies(tmp_path, KNOWN)
+    policies = read(tmp_path)
     assert rule(policies, "ls") == "ask"
     assert policies.rule("read_file", {}, "allow").policy == "allow"
 
@@ -72,7 +78,7 @@ def test_a_command_list_lets_through_what_it_names_and_nothing_behind_it(
 
 @given(tail=st.text(max_size=20), operator=st.sampled_from(list(";&|<>$`()\n")))
 def test_no_shell_operator_slips_through_an_allowed_star(tail: str, operator: str) -> None:
-    listed = RulesForm(policy="ask", allow=[{"command": "ls *"}])
+    listed = Rules(policy="ask", allow=[{"command": "ls *"}])
     assert rule(Policies(tools={"shell": listed}), f"ls {operator}{tail}") == "ask"
 
 
