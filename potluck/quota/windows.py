@@ -40,6 +40,8 @@ class Window:
     period), `refill` (the limit flows back evenly over the period), or the IANA name of the time
     zone in which the period ends by the calendar (midnight, first of the month). `limit` is in
     force; `stated` is the whole limit that the provider gives, of which policy may keep a part.
+    A rolling window keeps each use for `guard_s` longer than its period: the provider may have
+    counted it so much later than it was reserved.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Window:
     reset: str = "rolling"
     stated: float | None = None
     source: str = "catalog"
+    guard_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,0 @@
-from potluck.yaml_document import *  # noqa: F403, D100
