@@ -42,10 +42,7 @@ def classify(error: Exception, *, provider: str, model: str, now: datetime) -> P
     if isinstance(error, ProviderError):
         return error
     failure = read_failure(error)
-    kind = _find_kind(failure)
-    until = find_until(failure, kind, now)
-    if kind is ErrorKind.MINUTE and until is not None and until - now > _LONGEST_MINUTE:
-        kind = ErrorKind.DAY
+    kind, until = find_kind(failure, now)
     if kind is ErrorKind.UNKNOWN:
         _log.warning(
             "unknown error of %s/%s: %s %s: %s",
@@ -65,15 +62,24 @@ def classify(error: Exception, *, provider: str, model: str, now: datetime) -> P
     return ProviderError(provider, model, fault)
 
 
+def find_kind(failure: Failure, now: datetime) -> tuple[ErrorKind, datetime | None]:
+    """What a failed call means, and until when."""
+    kind = next((found for rule in _RULES if (found := rule(failure))), ErrorKind.UNKNOWN)
+    until = find_until(failure, kind, now)
+    if kind is ErrorKind.MINUTE and until is not None and until - now > _LONGEST_MINUTE:
+        kind = ErrorKind.DAY
+    return kind, until
+
+
 def _find_scope(failure: Failure, kind: ErrorKind) -> ErrorScope:
-    if kind in (ErrorKind.MINUTE, ErrorKind.DAY) and _is_account_wide(failure):
+    if kind in (ErrorKind.MINUTE, ErrorKind.DAY) and is_account_wide(failure):
         return ErrorScope.KEY
     if kind is ErrorKind.UNKNOWN and failure.status in (400, 422):
         return ErrorScope.REQUEST
     return _SCOPES.get(kind, ErrorScope.REQUEST)
 
 
-def _is_account_wide(failure: Failure) -> bool:
+def is_account_wide(failure: Failure) -> bool:
     """OpenRouter's free limits and Cloudflare's neurons are shared by all models."""
     text = failure.message.lower()
     return "free-models-per-" in text or "daily free allocation" in text
@@ -85,14 +91,6 @@ def _describe(error: Exception, failure: Failure, kind: ErrorKind) -> str:
     if kind is ErrorKind.NETWORK:
         return f"it cannot be reached ({redact(str(error)) or type(error).__name__})"
     return failure.message
-
-
-def _find_kind(failure: Failure) -> ErrorKind:
-    for rule in _RULES:
-        kind = rule(failure)
-        if kind is not None:
-            return kind
-    return ErrorKind.UNKNOWN
 
 
 def _without_answer(failure: Failure) -> ErrorKind | None:
@@ -176,8 +174,15 @@ _PHRASES: tuple[tuple[str, str, ErrorKind], ...] = (
         ErrorKind.CREDITS,
     ),
     ("message", r"too many concurrent|concurrent requests|concurrency", ErrorKind.CONCURRENCY),
-    ("code", r"capacity_exceeded|overloaded|\b3505\b", ErrorKind.OVERLOAD),
-    ("message", r"degraded function|overloaded|(?:at|over) capacity", ErrorKind.OVERLOAD),
+    ("code", r"capacity_exceeded|queue_exceeded|overloaded|\b3505\b", ErrorKind.OVERLOAD),
+    (
+        "message",
+        (
+            r"degraded function|overloaded|(?:at|over) capacity|capacity temporarily exceeded"
+            r"|experiencing high traffic|rate-limited upstream"
+        ),
+        ErrorKind.OVERLOAD,
+    ),
     ("code", r"\b(?:4006|3036)\b", ErrorKind.DAY),
 )
 _COMPILED = tuple((where, re.compile(text, re.IGNORECASE), kind) for where, text, kind in _PHRASES)

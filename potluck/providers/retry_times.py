@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from potluck.errors import ErrorKind
@@ -22,9 +23,11 @@ _UNITS_S = {
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _DURATION = r"(?:\d+(?:\.\d+)?(?:ms|us|µs|ns|d|h|m|s))+"
 _IN_TEXT = re.compile(rf"(?i)(?:try again|retry|reset\w*) (?:in|after) ({_DURATION})")
-_IN_TEXT_SECONDS = re.compile(r"(?i)(?:try again|retry) (?:in|after) (\d+(?:\.\d+)?) ?sec")
+_IN_TEXT_SECONDS = re.compile(
+    r"(?i)(?:(?:try again|retry) (?:in|after)|please wait) (\d+(?:\.\d+)?) ?sec"
+)
 _LONGEST = timedelta(days=62)
-_PACIFIC = ZoneInfo("America/Los_Angeles")
+PACIFIC = ZoneInfo("America/Los_Angeles")
 
 
 def parse_duration_s(text: str) -> float | None:
@@ -39,15 +42,29 @@ def parse_duration_s(text: str) -> float | None:
     return value if 0 <= value < float("inf") else None
 
 
+def parse_moment(text: str, now: datetime) -> datetime | None:
+    """The moment that a reset names: a date, epoch seconds or milliseconds, or a time from now.
+
+    None when it is neither, or more than two months away.
+    """
+    if not text:
+        return None
+    try:
+        found = next(chain(_at_or_after(text, now), _at_iso(text), _at_date(text)), None)
+    except OverflowError:
+        return None
+    return found if found is not None and abs(found - now) <= _LONGEST else None
+
+
 def find_until(failure: Failure, kind: ErrorKind, now: datetime) -> datetime | None:
     """When the failed model is back, if the failure tells; never in the past or far away."""
     if kind is ErrorKind.DAY and _is_gemini_day(failure):
         # Its retryDelay is often a few seconds, even when the day is used up
-        return _next_midnight(now, _PACIFIC)
+        return next_midnight(now, PACIFIC)
     if kind is ErrorKind.DAY and "daily free allocation" in failure.message.lower():
-        return _next_midnight(now, ZoneInfo("UTC"))
+        return next_midnight(now, ZoneInfo("UTC"))
     if kind is ErrorKind.CREDITS and "monthly" in failure.message.lower():
-        return _next_month(now)
+        return next_month(now)
     for moment in _stated(failure, kind, now):
         if now <= moment <= now + _LONGEST:
             return moment
@@ -57,7 +74,7 @@ def find_until(failure: Failure, kind: ErrorKind, now: datetime) -> datetime | N
 def quota_ids(failure: Failure) -> list[str]:
     """The ids of the quotas that Gemini says were violated."""
     ids: list[str] = []
-    for detail in _details(failure, "QuotaFailure"):
+    for detail in details_of(failure, "QuotaFailure"):
         violations = detail.get("violations")
         ids += [
             f"{violation.get('quotaId', '')}={violation.get('quotaValue', '')}"
@@ -73,17 +90,22 @@ def _is_gemini_day(failure: Failure) -> bool:
 
 def _stated(failure: Failure, kind: ErrorKind, now: datetime) -> Iterable[datetime]:
     """Every moment that the failure names, the most trustworthy first."""
-    for detail in _details(failure, "RetryInfo"):
+    for detail in details_of(failure, "RetryInfo"):
         yield from _after(detail.get("retryDelay"), now)
     match = _IN_TEXT.search(failure.message) or _IN_TEXT_SECONDS.search(failure.message)
     if match:
         yield from _after(match.group(1), now)
     yield from _in_headers(failure.headers, kind, now)
+    yield from _in_headers(nested_headers(failure), kind, now)
+
+
+def nested_headers(failure: Failure) -> Mapping[str, str]:
+    """The headers that OpenRouter puts into the body of its refusal."""
     metadata = failure.body.get("metadata")
     nested = metadata.get("headers") if isinstance(metadata, dict) else None
-    if isinstance(nested, dict):
-        lowered = {str(name).lower(): str(value) for name, value in nested.items()}
-        yield from _in_headers(lowered, kind, now)
+    if not isinstance(nested, dict):
+        return {}
+    return {str(name).lower(): str(value) for name, value in nested.items()}
 
 
 def _in_headers(headers: Mapping[str, str], kind: ErrorKind, now: datetime) -> Iterable[datetime]:
@@ -114,6 +136,14 @@ def _at_date(text: str) -> Iterable[datetime]:
     yield moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _at_iso(text: str) -> Iterable[datetime]:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return
+    yield moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _at_or_after(text: str, now: datetime) -> Iterable[datetime]:
     """A reset in seconds from now, or as a moment in epoch seconds or milliseconds."""
     value = parse_duration_s(text)
@@ -129,19 +159,22 @@ def _at_or_after(text: str, now: datetime) -> Iterable[datetime]:
         yield from _after(text, now)
 
 
-def _details(failure: Failure, kind: str) -> Iterable[dict[str, object]]:
+def details_of(failure: Failure, kind: str) -> Iterable[dict[str, object]]:
+    """The details of that kind in a Google error."""
     details = failure.body.get("details")
     for detail in details if isinstance(details, list) else []:
         if isinstance(detail, dict) and str(detail.get("@type", "")).endswith(kind):
             yield detail
 
 
-def _next_midnight(now: datetime, zone: ZoneInfo) -> datetime:
+def next_midnight(now: datetime, zone: ZoneInfo) -> datetime:
+    """The next midnight in that time zone, in UTC."""
     tomorrow = now.astimezone(zone).date() + timedelta(days=1)
     return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=zone).astimezone(UTC)
 
 
-def _next_month(now: datetime) -> datetime:
+def next_month(now: datetime) -> datetime:
+    """The start of the next month, UTC."""
     utc = now.astimezone(UTC)
     later = utc.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)
     return later.replace(day=1)

@@ -3,7 +3,7 @@
 import math
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from potluck.providers.catalog import Api, Model, Provider
 from potluck.providers.dialects import Keywords, output_limit
+from potluck.providers.response_headers import note_aiohttp, note_response_async, response_hooks
 
 # Without a key of ours, a class would take whichever it finds in the environment, and send it
 # to a place that it was not made for.
@@ -92,7 +93,9 @@ def _build_openai(setup: _Setup) -> BaseChatModel:
         stream_chunk_timeout=None,
         use_responses_api=False,
         http_client=openai.DefaultHttpxClient(verify=_tls()),
-        http_async_client=openai.DefaultAsyncHttpxClient(verify=_tls()),
+        http_async_client=openai.DefaultAsyncHttpxClient(
+            verify=_tls(), event_hooks=response_hooks()
+        ),
     )
 
 
@@ -106,7 +109,9 @@ def _build_together(setup: _Setup) -> BaseChatModel:
         stream_usage=True,
         stream_chunk_timeout=None,
         http_client=openai.DefaultHttpxClient(verify=_tls()),
-        http_async_client=openai.DefaultAsyncHttpxClient(verify=_tls()),
+        http_async_client=openai.DefaultAsyncHttpxClient(
+            verify=_tls(), event_hooks=response_hooks()
+        ),
     )
 
 
@@ -122,7 +127,7 @@ def _build_groq(setup: _Setup) -> BaseChatModel:
         **common,
         max_tokens=setup.model.max_output,
         http_client=groq.DefaultHttpxClient(verify=_tls()),
-        http_async_client=groq.DefaultAsyncHttpxClient(verify=_tls()),
+        http_async_client=groq.DefaultAsyncHttpxClient(verify=_tls(), event_hooks=response_hooks()),
     )
 
 
@@ -135,7 +140,10 @@ def _build_gemini(setup: _Setup) -> BaseChatModel:
     # 0 would mean the SDK's own six tries
     common["max_retries"] = 1
     return ChatGoogleGenerativeAI(
-        **common, max_output_tokens=setup.model.max_output, client_args={"verify": _tls()}
+        **common,
+        max_output_tokens=setup.model.max_output,
+        # The SDK hands to each of its HTTP clients what that client takes; aiohttp the second
+        client_args={"verify": _tls(), "middlewares": (note_aiohttp,)},
     )
 
 
@@ -151,6 +159,7 @@ def _build_ollama(setup: _Setup) -> BaseChatModel:
         temperature=setup.model.temperature,
         num_predict=setup.model.max_output,
         client_kwargs=client,
+        async_client_kwargs={"event_hooks": response_hooks()},
     )
 
 
@@ -168,12 +177,26 @@ def _build_huggingface(setup: _Setup) -> BaseChatModel:
         # To any other host than Hugging Face's own, the class sends no token
         server_kwargs={"headers": {"Authorization": f"Bearer {key}"}},
     )
+    _watch_huggingface(endpoint.async_client)
     chat_model = ChatHuggingFace(llm=endpoint, stream_usage=True)
     # The class takes these from the endpoint, whose defaults are for text completion
     chat_model.model_id = setup.model.id
     chat_model.temperature = setup.model.temperature
     chat_model.max_tokens = setup.model.max_output
     return chat_model
+
+
+def _watch_huggingface(client: Any) -> None:  # Any: its client is opened by a private method
+    opened: Callable[[], Awaitable[httpx.AsyncClient]] = client._get_async_client  # noqa: SLF001
+
+    async def watched() -> httpx.AsyncClient:
+        session = await opened()
+        hooks = session.event_hooks["response"]
+        if note_response_async not in hooks:
+            hooks.append(note_response_async)
+        return session
+
+    client._get_async_client = watched  # noqa: SLF001 # there is no other way to its one client
 
 
 def _refuse_offline(setup: _Setup) -> BaseChatModel:

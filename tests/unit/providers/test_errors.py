@@ -272,6 +272,20 @@ HF_CREDITS = (
         ),
         pytest.param(
             429,
+            {"message": "We're experiencing high traffic right now!", "code": "queue_exceeded"},
+            ErrorKind.OVERLOAD,
+            ErrorScope.MODEL,
+            id="cerebras: overload, though its status is that of a rate limit",
+        ),
+        pytest.param(
+            429,
+            {"errors": [{"message": "AiError: Capacity temporarily exceeded", "code": 3040}]},
+            ErrorKind.OVERLOAD,
+            ErrorScope.MODEL,
+            id="cloudflare: overload",
+        ),
+        pytest.param(
+            429,
             {
                 "errors": [
                     {

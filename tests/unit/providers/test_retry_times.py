@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from potluck.errors import ErrorKind
 from potluck.providers.failures import Failure
-from potluck.providers.retry_times import find_until, parse_duration_s
+from potluck.providers.retry_times import find_until, parse_duration_s, parse_moment
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -85,6 +85,7 @@ def test_the_header_of_requests_is_the_day_and_that_of_tokens_the_minute() -> No
         ("Please try again in 1h34m52.896s.", 5692.896),
         ("... Please retry in 25.46s.", 25.46),
         ("Try again in 20 seconds.", 20),
+        ("Rate limit of 50 per 86400s exceeded. Please wait 52220 seconds before", 52220),
     ],
 )
 def test_reads_the_wait_from_the_text(message: str, seconds: float) -> None:
@@ -111,3 +112,31 @@ def test_monthly_credits_are_back_on_the_first_of_the_next_month() -> None:
     assert find_until(Failure(message=message), ErrorKind.CREDITS, NOW) == datetime(
         2026, 12, 1, tzinfo=UTC
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2m59.56s", NOW + timedelta(seconds=179.56)),
+        ("30", NOW + timedelta(seconds=30)),
+        ("1795262460", NOW + timedelta(minutes=1)),
+        ("1795262460000", NOW + timedelta(minutes=1)),
+        ("2026-11-21T12:01:00Z", NOW + timedelta(minutes=1)),
+        ("2026-11-21T14:01:00+02:00", NOW + timedelta(minutes=1)),
+        ("Sat, 21 Nov 2026 12:01:00 GMT", NOW + timedelta(minutes=1)),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1600000000", None),
+        ("2026-13-45", None),
+        ("9" * 400, None),
+    ],
+)
+def test_reads_a_reset_in_each_of_its_forms(text: str, expected: datetime | None) -> None:
+    assert parse_moment(text, NOW) == expected
+
+
+@given(st.text(max_size=40))
+def test_any_reset_is_a_near_moment_or_none(text: str) -> None:
+    moment = parse_moment(text, NOW)
+    assert moment is None or abs(moment - NOW) <= timedelta(days=62)

@@ -1,0 +1,276 @@
+"""What providers' answers taught of their limits: in force at once, kept over restarts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from potluck.pool import Pool
+from potluck.quota.budgets import NO_LIMIT, is_account_wide, window_id
+from potluck.quota.lesson_rows import read_lessons, write_lessons
+from potluck.quota.lessons import Lesson, Place, Refusal, guess, revise
+from potluck.quota.windows import Deployment, StatedLimit, Use, Window
+from potluck.quota.write_behind import REFRESH_S, WriteBehind
+
+# A known limit is not lowered by one refusal without a reason, but by two so soon after another
+_SOON = timedelta(hours=1)
+# How often a lesson that only says the same again is written
+_REWRITE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer to `apply`, and for how long and for what it is right."""
+
+    question: tuple[Sequence[Window], date | None, frozenset[str], int]
+    until: datetime | None
+    result: tuple[Window, ...]
+
+    def is_for(
+        self, question: tuple[Sequence[Window], date | None, frozenset[str], int], now: datetime
+    ) -> bool:
+        return self.question == question and (self.until is None or now < self.until)
+
+
+class Learned:
+    """The lessons of all accounts. `note` and `apply` never wait; rows are written behind.
+
+    Without a pool, what is learned is forgotten with the process.
+    """
+
+    def __init__(self, lessons: Sequence[Lesson] = (), *, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._lessons = {lesson.id: lesson for lesson in lessons}
+        self._answers: dict[Deployment, _Answer] = {}
+        self._version = 0
+        self._refused_at: dict[str, datetime] = {}
+        self._written_at: dict[str, datetime] = {}
+        self._changed: set[str] = set()
+        self._forgotten: set[str] = set()
+        self._pool: Pool | None = None
+        self._behind: WriteBehind | None = None
+
+    @classmethod
+    async def open(
+        cls, pool: Pool | None, *, clock: Callable[[], datetime], refresh_s: float = REFRESH_S
+    ) -> "Learned":
+        """What any replica has learned so far; what others learn is read every `refresh_s`.
+
+        Raises psycopg.Error when the tables cannot be read.
+        """
+        if pool is None:
+            return cls(clock=clock)
+        learned = cls(await read_lessons(pool), clock=clock)
+        learned._pool = pool
+        learned._behind = WriteBehind(
+            "what was learned of limits", learned._flush, learned._refresh, refresh_s=refresh_s
+        )
+        return learned
+
+    async def aclose(self) -> None:
+        """Write what was not written yet; the pool stays open."""
+        if self._behind is not None:
+            await self._behind.aclose()
+
+    def lessons(self) -> list[Lesson]:
+        """Everything that is believed now, for people to see."""
+        now = self._clock()
+        return [lesson for lesson in self._lessons.values() if lesson.holds(now)]
+
+    def note(
+        self, deployment: Deployment, stated: Sequence[StatedLimit], *, uses: Sequence[Use]
+    ) -> list[tuple[Window, float]]:
+        """Learn from an answer to the deployment, whose windows are used as `uses` says.
+
+        `uses` counts the call that was answered. Gives the windows of which more is used than
+        that, and how much at least.
+        """
+        now = self._clock()
+        news: list[tuple[Window, float]] = []
+        for one in stated:
+            use = _find_use(one, uses)
+            place = _place(deployment, one, use)
+            if one.limit is None and one.remaining is None:
+                self._guess(one, use, uses, place, now)
+                continue
+            lesson = revise(self._lessons.get(place.id), one, place, now)
+            if lesson is not None:
+                self._keep(lesson, now)
+            used = self._used(one, use, place)
+            if used is not None and (use is None or use.used < used[1]):
+                news.append(used)
+        return news
+
+    def apply(
+        self,
+        deployment: Deployment,
+        windows: Sequence[Window],
+        *,
+        checked_on: date | None,
+        capped_by_user: frozenset[str],
+    ) -> tuple[Window, ...]:
+        """The catalog's windows with the limits that hold, and those that it does not have.
+
+        Lessons from before `checked_on` are forgotten. The windows of `capped_by_user` are never
+        raised. The same tuple while nothing changes.
+        """
+        known = self._answers.get(deployment)
+        now = self._clock()
+        question = (windows, checked_on, capped_by_user, self._version)
+        if known is not None and known.is_for(question, now):
+            return known.result
+        lessons = {
+            lesson.id: lesson
+            for lesson in self._lessons_of(deployment, checked_on, now)
+            if lesson.holds(now)
+        }
+        found = [
+            lessons.pop(window.id).applied(window, capped=window.id in capped_by_user)
+            if window.id in lessons
+            else window
+            for window in windows
+        ]
+        ends = [
+            lesson.expires_at
+            for lesson in self._lessons.values()
+            if lesson.account == deployment.account and lesson.expires_at and lesson.holds(now)
+        ]
+        found.extend(lesson.window() for lesson in lessons.values())
+        result = tuple(found)
+        if known is not None and known.result == result:
+            result = known.result
+        question = (windows, checked_on, capped_by_user, self._version)
+        self._answers[deployment] = _Answer(question, min(ends, default=None), result)
+        return result
+
+    def _lessons_of(
+        self, deployment: Deployment, checked_on: date | None, now: datetime
+    ) -> list[Lesson]:
+        own = [
+            lesson
+            for lesson in self._lessons.values()
+            if lesson.account == deployment.account and lesson.model in (None, deployment.model)
+        ]
+        if checked_on is None:
+            return own
+        # A date that lies ahead, elsewhere or by mistake, must not make forget what is told today
+        latest = min(checked_on, now.date())
+        for lesson in own:
+            if lesson.confirmed_at.date() < latest:
+                self._forget(lesson)
+        return [lesson for lesson in own if lesson.id in self._lessons]
+
+    def _guess(
+        self,
+        stated: StatedLimit,
+        use: Use | None,
+        uses: Sequence[Use],
+        place: Place,
+        now: datetime,
+    ) -> None:
+        if use is None:
+            return
+        is_known = use.window.limit < NO_LIMIT
+        before = self._refused_at.get(place.id)
+        self._refused_at[place.id] = now
+        if is_known and (before is None or now - before > _SOON):
+            return
+        calls = next((one.used for one in uses if _counts_calls(one, use)), 0.0)
+        refusal = Refusal(use, calls)
+        lesson = guess(self._lessons.get(place.id), stated, refusal, place, now)
+        if lesson is not None:
+            self._keep(lesson, now)
+
+    def _used(
+        self, stated: StatedLimit, use: Use | None, place: Place
+    ) -> tuple[Window, float] | None:
+        """The window and how much of it is used, as the provider has it."""
+        if stated.remaining is None:
+            return None
+        lesson = self._lessons.get(place.id)
+        window = use.window if use is not None else lesson.window() if lesson is not None else None
+        if window is None:
+            return None
+        whole = stated.limit if stated.limit is not None else window.stated or window.limit
+        used = whole - stated.remaining
+        return (window, used) if 0 < used <= whole < NO_LIMIT else None
+
+    def _keep(self, lesson: Lesson, now: datetime) -> None:
+        before = self._lessons.get(lesson.id)
+        self._lessons[lesson.id] = lesson
+        is_new = before is None or not before.holds(now) or _says(before) != _says(lesson)
+        if is_new:
+            self._version += 1
+        written = self._written_at.get(lesson.id)
+        if is_new or written is None or now - written > _REWRITE:
+            self._written_at[lesson.id] = now
+            self._changed.add(lesson.id)
+            self._forgotten.discard(lesson.id)
+            self._wake()
+
+    def _forget(self, lesson: Lesson) -> None:
+        del self._lessons[lesson.id]
+        self._version += 1
+        self._changed.discard(lesson.id)
+        self._forgotten.add(lesson.id)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._behind is not None:
+            self._behind.wake()
+
+    async def _flush(self) -> None:
+        if self._pool is None:
+            return
+        changed, forgotten = set(self._changed), set(self._forgotten)
+        lessons = [self._lessons[name] for name in sorted(changed) if name in self._lessons]
+        await write_lessons(self._pool, lessons, forgotten)
+        written = {lesson.id for lesson in lessons if self._lessons.get(lesson.id) is lesson}
+        self._changed -= written | (changed - self._lessons.keys())
+        self._forgotten -= forgotten - self._lessons.keys()
+
+    async def _refresh(self) -> None:
+        """Take over what other replicas have learned and forgotten."""
+        if self._pool is None:
+            return
+        if self._changed or self._forgotten:
+            await self._flush()
+        said = {name: _says(one) for name, one in self._lessons.items()}
+        rows = {lesson.id: lesson for lesson in await read_lessons(self._pool)}
+        for name, lesson in rows.items():
+            own = self._lessons.get(name)
+            if name not in self._forgotten and (
+                own is None or own.confirmed_at < lesson.confirmed_at
+            ):
+                self._lessons[name] = lesson
+        for name in self._lessons.keys() - rows.keys() - self._changed:
+            del self._lessons[name]
+        if {name: _says(one) for name, one in self._lessons.items()} != said:
+            self._version += 1
+
+
+def _says(lesson: Lesson) -> tuple[object, ...]:
+    """What makes a difference to the limits in force."""
+    return lesson.limit, lesson.origin, lesson.remaining is None, lesson.expires_at is None
+
+
+def _find_use(stated: StatedLimit, uses: Sequence[Use]) -> Use | None:
+    """The use of the window that is meant: the model's, or the account's if only that is kept."""
+    same = [
+        use for use in uses if use.window.unit == stated.unit and use.window.period == stated.period
+    ]
+    wide = [use for use in same if is_account_wide(use.window)]
+    own = [use for use in same if not is_account_wide(use.window)]
+    if stated.account_wide:
+        return wide[0] if wide else None
+    return next(iter(own or wide), None)
+
+
+def _place(deployment: Deployment, stated: StatedLimit, use: Use | None) -> Place:
+    wide = is_account_wide(use.window) if use is not None else stated.account_wide
+    model = None if wide else deployment.model
+    name = window_id(deployment.account, model, stated.unit, stated.period)
+    return Place(use.window.id if use is not None else name, deployment.account, model)
+
+
+def _counts_calls(one: Use, use: Use) -> bool:
+    return one.window.unit == "requests" and one.window.period == use.window.period
