@@ -1,10 +1,11 @@
-"""The agent: triage, planner, executor with model and tools, reflector."""
+"""The agent: triage, planner, executor with model, batch and tools, reflector."""
 
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graph.routes import after_executor, after_model, after_reflector, after_triage
 from graph.state import Context, Input, State
+from nodes.batch import batch
 from nodes.executor import executor
 from nodes.model import model
 from nodes.planner import planner
@@ -20,13 +21,17 @@ def build() -> CompiledStateGraph[State, Context, Input, State]:
     builder.add_node(planner)
     builder.add_node(executor)
     builder.add_node(model)
+    builder.add_node(batch)
     builder.add_node(tools)
     builder.add_node(reflector)
     builder.add_edge(START, "triage")
     builder.add_conditional_edges("triage", after_triage, ["planner", "tools", "__end__"])
     builder.add_edge("planner", "executor")
-    builder.add_conditional_edges("executor", after_executor, ["model", "tools", "reflector"])
+    builder.add_conditional_edges(
+        "executor", after_executor, ["model", "batch", "tools", "reflector"]
+    )
     builder.add_conditional_edges("model", after_model, ["tools", "executor", "__end__"])
+    builder.add_edge("batch", "executor")
     builder.add_edge("tools", "executor")
     builder.add_conditional_edges("reflector", after_reflector, ["executor", "planner", "__end__"])
     return builder.compile(name="agent")

@@ -6,7 +6,7 @@ from typing import Literal
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 from langgraph.types import Send
 
-from graph.state import NOTHING_USED, ModelTask, State, ToolTask
+from graph.state import NOTHING_USED, BatchTask, ModelTask, State, ToolTask
 
 
 def after_triage(state: State) -> Literal["planner", "__end__"] | list[Send]:
@@ -19,14 +19,19 @@ def after_triage(state: State) -> Literal["planner", "__end__"] | list[Send]:
 def after_executor(state: State) -> Literal["reflector"] | list[Send]:
     """Run the tools or the model for every step in work; reflect when all steps are settled.
 
-    Everything sent out comes back to the executor at the same time, so no step is sent out twice.
+    Steps of a batch share one answer. Everything sent out comes back to the executor at the same
+    time, so no step is sent out twice.
     """
     plan = state.get("plan", [])
     if not plan:
         return [_model_send(None, state["messages"], state)]
     work = state.get("work", {})
-    doing = [step["id"] for step in plan if step["status"] == "doing"]
-    sends = [
+    batches = state.get("batches", [])
+    together = {step_id for batch in batches for step_id in batch["steps"]}
+    doing = [s["id"] for s in plan if s["status"] == "doing" and s["id"] not in together]
+    kind = state.get("task_type", "general")
+    sends = [Send("batch", BatchTask(**batch, task_type=kind)) for batch in batches]
+    sends += [
         send
         for step_id in doing
         for send in _tool_sends(step_id, work[str(step_id)])

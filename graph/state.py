@@ -29,6 +29,13 @@ class Step(TypedDict):
     attempts: int
 
 
+class Batch(TypedDict):
+    """Steps that share one request, and the words of it."""
+
+    steps: list[int]
+    request: str
+
+
 class Usage(TypedDict):
     """What a run has cost so far."""
 
@@ -53,6 +60,17 @@ class Context(TypedDict, total=False):
     """`private`: only providers that do not train on prompts."""
     max_calls: int
     """Model calls this run may make."""
+    priority: Literal["interactive", "background", "batch"]
+    """Who goes first when quota is scarce."""
+    tenant: str
+    """Whose work it is: nobody else is answered from its cache."""
+    cache: Literal["use", "refresh", "off", "always"]
+    """`refresh`: ask anew and keep the answer; `off`: neither read nor keep."""
+    when_out: Literal["park", "wait", "fail"]
+    """No model has quota left: stop until one has and go on by itself; wait for a while; or fail.
+
+    A run that cannot be gone on with later (no checkpointer, no thread that is kept) fails.
+    """
 
 
 def merge_work(
@@ -88,10 +106,14 @@ class Input(TypedDict):
 
 
 class State(Input):
-    """Everything a run knows; `messages` is the conversation, `work` each step's transcript."""
+    """Everything a run knows; `messages` is the conversation, `work` each step's transcript.
+
+    `batches` are the steps that the executor has just started and that share a request.
+    """
 
     task_type: NotRequired[TaskType]
     plan: NotRequired[list[Step]]
+    batches: NotRequired[list[Batch]]
     work: NotRequired[Annotated[dict[str, list[AnyMessage]], merge_work]]
     needs_plan: NotRequired[bool]
     verdict: NotRequired[Verdict]
@@ -107,6 +129,12 @@ class ModelTask(TypedDict):
     transcript: list[AnyMessage]
     task_type: TaskType
     usage: Usage
+
+
+class BatchTask(Batch):
+    """One round of the model on several steps at once."""
+
+    task_type: TaskType
 
 
 class ToolTask(TypedDict):

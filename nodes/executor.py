@@ -1,32 +1,31 @@
 """The executor: starts the steps that are ready, and settles those whose work has ended."""
 
+from collections.abc import Mapping, Sequence
+
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 
-from graph.state import Context, State, Step
+from graph.state import Batch, Context, State, Step
+from nodes.assignment import batches_of, step_request
 from nodes.progress import tell_plan, tell_step
-
-STEP_PROMPT = """\
-The user's task, for context:
-{task}
-
-{results}Your step, and only this:
-{goal}
-It is done when: {done_when}{feedback}
-Answer with the result of this step alone."""
+from potluck import engine
 
 
 async def executor(state: State, runtime: Runtime[Context]) -> dict[str, object]:  # noqa: ARG001 - nodes share one signature
-    """Settle finished steps and start every step whose needs are met."""
+    """Settle finished steps and start every step whose needs are met, those that can together.
+
+    A step whose batch brought it no result is still in work, and goes to a model of its own.
+    """
     plan = state.get("plan", [])
     if not plan:
         return {}
     settled = {step["id"]: _settle(step, state) for step in plan}
+    task = next((str(m.text) for m in reversed(state["messages"]) if m.type == "human"), "")
     started: dict[str, list[AnyMessage]] = {}
     for step in settled.values():
         if step["status"] == "todo" and all(settled[n]["status"] == "done" for n in step["needs"]):
             settled[step["id"]] = Step(**{**step, "status": "doing"})
-            started[str(step["id"])] = [_assignment(step, settled, state)]
+            started[str(step["id"])] = [HumanMessage(step_request(step, settled, task))]
         elif step["status"] == "todo" and any(
             settled[n]["status"] == "failed" for n in step["needs"]
         ):
@@ -36,7 +35,8 @@ async def executor(state: State, runtime: Runtime[Context]) -> dict[str, object]
         tell_plan(steps)
     for key in started:
         tell_step("executor", f"Step {key}: {settled[int(key)]['goal']}")
-    return {"plan": steps, "work": started}
+    batches = await _batches([settled[int(key)] for key in started], settled, task)
+    return {"plan": steps, "work": started, "batches": batches}
 
 
 NEEDS_FAILED = "A step whose result this one needs has failed."
@@ -59,20 +59,8 @@ def _settle(step: Step, state: State) -> Step:
     )
 
 
-def _assignment(step: Step, settled: dict[int, Step], state: State) -> HumanMessage:
-    task = next((str(m.text) for m in reversed(state["messages"]) if m.type == "human"), "")
-    # What an earlier plan has finished is there for every step of the next one.
-    known = {s["id"] for s in settled.values() if s["id"] < step["first"] and s["status"] == "done"}
-    usable = [settled[number] for number in sorted(known.union(step["needs"]))]
-    needed = "\n".join(f"- {s['goal']}: {s['result']}" for s in usable)
-    return HumanMessage(
-        STEP_PROMPT.format(
-            task=task,
-            results=f"Results you can build on:\n{needed}\n\n" if needed else "",
-            goal=step["goal"],
-            done_when=step["done_when"] or "the result is there",
-            feedback=f"\nThe last try was not good enough: {step['feedback']}"
-            if step["feedback"]
-            else "",
-        )
-    )
+async def _batches(started: Sequence[Step], plan: Mapping[int, Step], task: str) -> list[Batch]:
+    policy = (await engine.current()).catalog.optimization
+    if not policy.batch_processing or len(started) < 2:
+        return []
+    return batches_of(started, plan, task, most=policy.max_batch_size)

@@ -15,7 +15,7 @@ from potluck.providers.availability import statuses
 from potluck.providers.catalog import Limits, Provider
 from potluck.providers.catalog_file import load_catalog
 from potluck.providers.chain import Chain
-from potluck.quota.limiter import RateLimiter
+from potluck.quota.limiter import NoLimiter
 from potluck.settings import Settings
 from potluck.simulator.reply import Reply
 from potluck.simulator.server import SimulatorServer
@@ -46,7 +46,7 @@ async def engine(request: Any, simulator: SimulatorServer, tmp_path: Path) -> An
     provider = unlimited(whole.providers[request.param])
     catalog = replace(whole, providers={provider.id: provider}, routes={})
     found = tuple(await statuses(catalog, settings))
-    chain = Chain(catalog, found, RateLimiter(now), clock=now)
+    chain = Chain(catalog, found, NoLimiter(), clock=now)
     made = Engine(settings, catalog, found, chain)
     with use_engine(made):
         yield made

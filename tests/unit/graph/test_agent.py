@@ -33,10 +33,11 @@ async def run(request: str, **options: Any) -> dict[str, Any]:
     return await graph.ainvoke({"messages": [HumanMessage(request)]}, **options)
 
 
-def test_draws_the_six_nodes_by_their_names() -> None:
+def test_draws_the_seven_nodes_by_their_names() -> None:
     names = set(graph.get_graph().nodes)
     assert names == {
-        "__start__", "triage", "planner", "executor", "model", "tools", "reflector", "__end__",
+        "__start__", "triage", "planner", "executor", "model", "batch", "tools", "reflector",
+        "__end__",
     }  # fmt: skip
 
 
