@@ -133,6 +133,46 @@ def _refresh(*, as_json: bool) -> None:
 
 
 @app.command()
+def usage(
+    *,
+    as_json: Json = False,
+    days: Annotated[int, typer.Option(min=1, max=366, help="Days to sum up.")] = 1,
+    resume: Annotated[
+        str | None, typer.Option(metavar="ID", help="Have this thread's parked run go on at once.")
+    ] = None,
+    cancel: Annotated[
+        str | None, typer.Option(metavar="ID", help="Drop this thread's parked run.")
+    ] = None,
+) -> None:
+    """Show the quota left per provider, model and window, advice, parked runs, and what was used.
+
+    Exit code 3 if no model can be asked now.
+    """
+    from rich.console import Console  # noqa: PLC0415 - quick --help
+
+    from potluck.settings import Settings  # noqa: PLC0415 - quick --help
+    from potluck.terminal import usage as parts  # noqa: PLC0415 - quick --help
+    from potluck.terminal.usage_table import print_usage  # noqa: PLC0415 - quick --help
+
+    if resume is not None and cancel is not None:
+        raise typer.BadParameter("Either --resume or --cancel, not both.")
+    settings = Settings.load()
+    if resume is not None:
+        typer.echo(f"Thread {parts.resume(settings, resume)} goes on.")
+        return
+    if cancel is not None:
+        typer.echo(f"Thread {parts.cancel(settings, cancel)} waits no longer.")
+        return
+    report = parts.usage(settings, days=days)
+    if as_json:
+        _print_json(report.model_dump(mode="json"))
+    else:
+        print_usage(report, Console(highlight=False))
+    if report.is_out:
+        raise typer.Exit(3)
+
+
+@app.command()
 def simulate(
     port: Port = 9100,
     speed: Annotated[

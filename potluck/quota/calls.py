@@ -1,7 +1,7 @@
 """A call to a model, as the usage history keeps it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, Protocol
 
 from potluck.quota.windows import Priority
@@ -10,11 +10,26 @@ Outcome = Literal["answered", "cached", "failed", "refused", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """What a provider's list asks for a model, in USD per million tokens."""
+
+    input: float
+    output: float
+    checked_on: date | None = None
+    source: str | None = None
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """The cost of so many tokens, in USD."""
+        return (self.input * input_tokens + self.output * output_tokens) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """One call; `refused` by our own limiter, so that nothing was sent.
 
     `error` is the kind of the fault. `first_token_s` and `duration_s` are measured from the start
-    of the call. `parts` is how many steps of a plan shared it.
+    of the call. `parts` is how many steps of a plan shared it. The tokens of a `cached` call are
+    those that it saved: what the answer cost when it was first given.
     """
 
     at: datetime

@@ -1,17 +1,24 @@
-"""No call is admitted that a model's stated limits forbid, and none refused that they allow."""
+"""No call is admitted that a limit forbids, none refused that all allow, and each waits in turn."""
 
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from potluck.errors import ErrorKind, ErrorScope, ProviderError
-from potluck.providers.catalog import Limits, Model
-from potluck.quota.limiter import RateLimiter, Reservation
+from potluck.errors import ErrorKind, ErrorScope
+from potluck.quota.budgets import BY_USER, GUARD_S, NO_LIMIT, Budgets, Rules, Stated
+from potluck.quota.limiter import QuotaLimiter, RefusedError, Reservation
+from potluck.quota.limits import Limits, Resets, measure_of, names
+from potluck.quota.memory_ledger import MemoryLedger
+from potluck.quota.waiting import Lines
+from potluck.quota.windows import Amounts, Deployment, Priority, StatedLimit, Use, Window
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+M = Deployment("p", "m", "key-a")
+ONE = Amounts()
 
 
 @dataclass
@@ -24,9 +31,11 @@ class FakeClock:
     def advance(self, **span: float) -> None:
         self.now += timedelta(**span)
 
-
-def make_model(**limits: int) -> Model:
-    return Model(provider="groq", id="m", limits=Limits(**limits))
+    async def sleep(self, seconds: float) -> None:
+        """Ends when the test has moved the time on."""
+        until = self.now + timedelta(seconds=seconds)
+        while self.now < until:  # noqa: ASYNC110 # nothing tells when a fake clock moves
+            await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -34,240 +43,395 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def limiter(clock: FakeClock) -> RateLimiter:
-    return RateLimiter(clock)
+def tokens(amount: float) -> Amounts:
+    return Amounts(input_tokens=amount)
 
 
-async def refusal(limiter: RateLimiter, model: Model, tokens: int = 1) -> ProviderError:
-    with pytest.raises(ProviderError) as caught:
-        await limiter.reserve(model, tokens)
+def make(clock: FakeClock, limits: Limits, **facts: Any) -> QuotaLimiter:
+    parts = {name: facts.pop(name) for name in ("learned", "estimates") if name in facts}
+    rules = Rules("p", models={"m": Stated(limits)}, **facts)
+    ledger = MemoryLedger(clock)
+    return QuotaLimiter(Budgets([rules]), ledger, clock=clock, lines=Lines(clock.sleep), **parts)
+
+
+async def refusal(
+    limiter: QuotaLimiter, amounts: Amounts = ONE, deployment: Deployment = M, **how: Any
+) -> RefusedError:
+    with pytest.raises(RefusedError) as caught:
+        await limiter.reserve(deployment, amounts, **how)
     return caught.value
 
 
-async def test_admits_anything_when_no_limit_is_stated(limiter: RateLimiter) -> None:
-    for _ in range(1000):
-        await limiter.reserve(make_model(), 10**9)
+async def settle_down() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
-async def test_refuses_the_request_after_the_last_of_the_minute_and_says_until_when(
-    limiter: RateLimiter, clock: FakeClock
-) -> None:
-    model = make_model(requests_per_minute=2)
-    await limiter.reserve(model, 1)
-    clock.advance(seconds=10)
-    await limiter.reserve(model, 1)
-    error = await refusal(limiter, model)
-    assert (error.provider, error.model) == ("groq", "m")
-    assert (error.kind, error.fault.scope) == (ErrorKind.MINUTE, ErrorScope.MODEL)
-    assert error.fault.until == START + timedelta(seconds=60)
+class TestAdmission:
+    async def test_admits_anything_when_no_limit_is_stated(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits())
+        for _ in range(100):
+            await limiter.reserve(M, tokens(10**9))
+        await limiter.reserve(Deployment("unknown", "model"), tokens(10**9))
+
+    @pytest.mark.parametrize("name", names())
+    async def test_each_limit_that_can_be_stated_is_kept(self, clock: FakeClock, name: str) -> None:
+        limiter = make(clock, Limits(**{name: 4}))
+        one = Amounts(input_tokens=1, output_tokens=1, credits=1)
+        unit, period = measure_of(name)
+        calls = 2 if unit == "tokens" else 4
+        for _ in range(calls):
+            await limiter.reserve(M, one)
+        error = await refusal(limiter, one)
+        kinds = {
+            "minute": ErrorKind.MINUTE,
+            "month": ErrorKind.MONTH,
+            "call": ErrorKind.CONCURRENCY,
+        }
+        kind = ErrorKind.CREDITS if unit == "credits" else kinds.get(period, ErrorKind.DAY)
+        assert (error.kind, error.provider, error.model) == (kind, "p", "m")
+        assert error.fault.until is not None
+        assert error.fault.until > clock.now
+
+    async def test_says_when_there_is_room_again_and_has_it_then(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=2))
+        await limiter.reserve(M, ONE)
+        clock.advance(seconds=10)
+        await limiter.reserve(M, ONE)
+        until = (await refusal(limiter)).fault.until
+        assert until == START + timedelta(seconds=60 + GUARD_S)
+        clock.now = until - timedelta(microseconds=1)
+        await refusal(limiter)
+        clock.now = until
+        await limiter.reserve(M, ONE)
+
+    async def test_a_refusal_takes_no_room_in_any_window(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1, requests_per_day=2))
+        await limiter.reserve(M, ONE)
+        for _ in range(5):
+            await refusal(limiter)
+        clock.advance(minutes=2)
+        await limiter.reserve(M, ONE)
+
+    async def test_a_call_larger_than_the_window_is_too_large_for_ever(
+        self, clock: FakeClock
+    ) -> None:
+        error = await refusal(make(clock, Limits(tokens_per_minute=100)), tokens(101))
+        assert (error.kind, error.fault.scope) == (ErrorKind.TOO_LARGE, ErrorScope.REQUEST)
+        assert error.fault.until is None
+        assert "101 tokens are more than the 100" in str(error)
+
+    async def test_what_was_really_used_replaces_the_estimate(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(tokens_per_minute=100))
+        reservation = await limiter.reserve(M, tokens(90))
+        await reservation.commit(tokens(40))
+        await limiter.reserve(M, tokens(60))
+        await refusal(limiter, tokens(1))
+
+    async def test_settling_twice_counts_once(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(tokens_per_minute=100))
+        reservation = await limiter.reserve(M, tokens(50))
+        await reservation.commit(tokens(100))
+        await reservation.release()
+        await refusal(limiter, tokens(1))
+
+    async def test_a_caller_cancelled_while_it_settles_leaves_nothing_held(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits(concurrent_requests=1))
+        reservation = await limiter.reserve(M, ONE)
+        task = asyncio.create_task(reservation.release())
+        await asyncio.sleep(0)
+        task.cancel()
+        await settle_down()
+        await limiter.reserve(M, ONE)
 
 
-async def test_admits_again_at_the_very_moment_it_named(
-    limiter: RateLimiter, clock: FakeClock
-) -> None:
-    model = make_model(requests_per_minute=1)
-    await limiter.reserve(model, 1)
-    until = (await refusal(limiter, model)).fault.until
-    assert until is not None
-    clock.now = until - timedelta(microseconds=1)
-    await refusal(limiter, model)
-    clock.now = until
-    await limiter.reserve(model, 1)
+class TestBudgets:
+    async def test_each_key_and_each_model_has_a_budget_of_its_own(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1))
+        await limiter.reserve(M, ONE)
+        await limiter.reserve(Deployment("p", "m", "key-b"), ONE)
+        await limiter.reserve(Deployment("p", "other", "key-a"), ONE)
+        assert (await refusal(limiter)).fault.scope is ErrorScope.MODEL
+
+    async def test_keys_may_share_one_budget(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1), keys_share_limits=True)
+        await limiter.reserve(M, ONE)
+        await refusal(limiter, deployment=Deployment("p", "m", "key-b"))
+
+    async def test_an_accounts_limit_is_one_for_all_its_models(self, clock: FakeClock) -> None:
+        account = Stated(Limits(requests_per_minute=2))
+        limiter = make(clock, Limits(), account=account)
+        await limiter.reserve(M, ONE)
+        await limiter.reserve(Deployment("p", "other", "key-a"), ONE)
+        assert (await refusal(limiter)).fault.scope is ErrorScope.KEY
+        await limiter.reserve(Deployment("p", "m", "key-b"), ONE)
+
+    async def test_a_day_ends_at_midnight_where_the_provider_is(self, clock: FakeClock) -> None:
+        resets = Resets(day="America/Los_Angeles")
+        limiter = make(clock, Limits(requests_per_day=1), resets=resets)
+        await limiter.reserve(M, ONE)
+        until = (await refusal(limiter)).fault.until
+        assert until == datetime(2026, 11, 22, 8, tzinfo=UTC)
+
+    async def test_stops_near_the_limit(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_day=10), stop_at=0.9)
+        for _ in range(9):
+            await limiter.reserve(M, ONE)
+        await refusal(limiter)
+
+    @pytest.mark.parametrize("priority", ["background", "batch"])
+    async def test_a_part_of_the_day_is_kept_for_people(
+        self, clock: FakeClock, priority: Priority
+    ) -> None:
+        limits = Limits(requests_per_day=10, requests_per_minute=1000)
+        limiter = make(clock, limits, reserve_for_interactive=0.2)
+        for _ in range(8):
+            await limiter.reserve(M, ONE, priority=priority)
+        assert (await refusal(limiter, priority=priority)).kind is ErrorKind.DAY
+        await limiter.reserve(M, ONE)
+        await limiter.reserve(M, ONE)
+        await refusal(limiter)
+
+    async def test_one_call_a_day_is_still_one_call_a_day(self, clock: FakeClock) -> None:
+        limits = Limits(requests_per_day=1)
+        limiter = make(clock, limits, stop_at=0.9, reserve_for_interactive=0.2)
+        await limiter.reserve(M, ONE, priority="batch")
+        await refusal(limiter)
+
+    async def test_new_rules_hold_from_the_next_call_on_and_use_is_kept(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits(requests_per_minute=2))
+        await limiter.reserve(M, ONE)
+        limiter.budgets.replace([Rules("p", models={"m": Stated(Limits(requests_per_minute=1))})])
+        await refusal(limiter)
+        limiter.budgets.replace([Rules("p", models={"m": Stated(Limits(requests_per_minute=3))})])
+        await limiter.reserve(M, ONE)
+
+    def test_tells_the_users_own_word_from_the_catalogs(self) -> None:
+        stated = Stated(Limits(requests_per_day=5, tokens_per_day=9), frozenset({"tokens_per_day"}))
+        budget = Budgets([Rules("p", models={"m": stated})]).find(M)
+        sources = {window.unit: window.source for window in budget.windows if window.limit < 10}
+        assert sources == {"requests": "catalog", "tokens": BY_USER}
+        assert len(budget.set_by_user) == 1
+
+    def test_what_has_no_limit_is_counted_all_the_same(self) -> None:
+        budget = Budgets([Rules("p", models={"m": Stated(Limits(requests_per_minute=5))})]).find(M)
+        unlimited = {(w.unit, w.period) for w in budget.windows if w.limit == NO_LIMIT}
+        assert unlimited == {("tokens", "minute"), ("requests", "day"), ("tokens", "day")}
 
 
-@pytest.mark.parametrize(
-    ("limit", "kind", "span"),
-    [
-        ("requests_per_minute", ErrorKind.MINUTE, timedelta(minutes=1)),
-        ("requests_per_day", ErrorKind.DAY, timedelta(days=1)),
-        ("requests_per_month", ErrorKind.MONTH, timedelta(days=30)),
-        ("tokens_per_minute", ErrorKind.MINUTE, timedelta(minutes=1)),
-        ("tokens_per_day", ErrorKind.DAY, timedelta(days=1)),
-    ],
-)
-async def test_each_stated_limit_is_kept(
-    limiter: RateLimiter, limit: str, kind: ErrorKind, span: timedelta
-) -> None:
-    model = make_model(**{limit: 1})
-    await limiter.reserve(model, 1)
-    error = await refusal(limiter, model)
-    assert error.kind is kind
-    assert error.fault.until == START + span
+class TestWaiting:
+    async def test_waits_when_there_is_room_within_its_patience(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1))
+        await limiter.reserve(M, ONE)
+        waiting = asyncio.create_task(limiter.reserve(M, ONE, patience_s=62))
+        await settle_down()
+        clock.advance(seconds=60)
+        await settle_down()
+        assert not waiting.done()
+        clock.advance(seconds=GUARD_S)
+        assert isinstance(await waiting, object)
 
+    async def test_does_not_begin_to_wait_for_what_comes_too_late(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1))
+        await limiter.reserve(M, ONE)
+        error = await refusal(limiter, patience_s=60)
+        assert error.fault.until == START + timedelta(seconds=61)
+        assert clock.now == START
 
-async def test_names_the_window_that_keeps_it_out_longest(limiter: RateLimiter) -> None:
-    model = make_model(requests_per_minute=1, requests_per_day=1)
-    await limiter.reserve(model, 1)
-    assert (await refusal(limiter, model)).kind is ErrorKind.DAY
+    async def test_nobody_waits_for_a_day(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_day=1))
+        await limiter.reserve(M, ONE)
+        assert (await refusal(limiter, patience_s=10**6)).kind is ErrorKind.DAY
 
-
-async def test_a_refusal_takes_no_room_in_any_window(
-    limiter: RateLimiter, clock: FakeClock
-) -> None:
-    model = make_model(requests_per_minute=1, requests_per_day=2)
-    await limiter.reserve(model, 1)
-    for _ in range(5):
-        await refusal(limiter, model)
-    clock.advance(minutes=1)
-    await limiter.reserve(model, 1)
-
-
-async def test_a_request_larger_than_the_window_is_too_large_for_ever(
-    limiter: RateLimiter,
-) -> None:
-    error = await refusal(limiter, make_model(tokens_per_minute=100), tokens=101)
-    assert (error.kind, error.fault.scope) == (ErrorKind.TOO_LARGE, ErrorScope.REQUEST)
-    assert error.fault.until is None
-
-
-async def test_waits_until_enough_tokens_are_back_not_only_some(
-    limiter: RateLimiter, clock: FakeClock
-) -> None:
-    model = make_model(tokens_per_minute=100)
-    await limiter.reserve(model, 30)
-    clock.advance(seconds=20)
-    await limiter.reserve(model, 60)
-    error = await refusal(limiter, model, tokens=50)
-    assert error.fault.until == START + timedelta(seconds=80)
-
-
-async def test_waits_no_longer_than_until_enough_tokens_are_back(
-    limiter: RateLimiter, clock: FakeClock
-) -> None:
-    model = make_model(tokens_per_minute=100)
-    await limiter.reserve(model, 60)
-    clock.advance(seconds=20)
-    await limiter.reserve(model, 30)
-    error = await refusal(limiter, model, tokens=50)
-    assert error.fault.until == START + timedelta(seconds=60)
-
-
-async def test_commit_replaces_the_estimate_by_what_was_used(limiter: RateLimiter) -> None:
-    model = make_model(tokens_per_minute=100)
-    reservation = await limiter.reserve(model, 90)
-    await reservation.commit(40)
-    await limiter.reserve(model, 60)
-    await refusal(limiter, model, tokens=1)
-
-
-async def test_release_gives_everything_back(limiter: RateLimiter) -> None:
-    model = make_model(requests_per_minute=1, tokens_per_day=10)
-    reservation = await limiter.reserve(model, 10)
-    await reservation.release()
-    await limiter.reserve(model, 10)
-
-
-async def test_settling_twice_counts_once(limiter: RateLimiter) -> None:
-    model = make_model(tokens_per_minute=100)
-    reservation = await limiter.reserve(model, 50)
-    await reservation.commit(100)
-    await reservation.release()
-    await refusal(limiter, model, tokens=1)
-
-
-async def test_a_commit_after_its_window_has_passed_takes_no_room_in_it(
-    limiter: RateLimiter, clock: FakeClock
-) -> None:
-    model = make_model(tokens_per_minute=100)
-    reservation = await limiter.reserve(model, 10)
-    clock.advance(minutes=2)
-    await limiter.reserve(model, 1)
-    await reservation.commit(100)
-    await limiter.reserve(model, 99)
-
-
-async def test_each_key_and_each_model_has_a_budget_of_its_own(limiter: RateLimiter) -> None:
-    model = make_model(requests_per_minute=1)
-    other = Model(provider="groq", id="other", limits=Limits(requests_per_minute=1))
-    await limiter.reserve(model, 1)
-    await limiter.reserve(model, 1, account=1)
-    await limiter.reserve(other, 1)
-    await refusal(limiter, model)
-
-
-@dataclass
-class PlainModel:
-    """What the limiter must do, said without any cleverness: a list, searched every time."""
-
-    limits: Limits
-    admitted: list[list[object]] = field(default_factory=list)
-
-    def windows(self) -> list[tuple[timedelta, int | None, int | None]]:
-        given = self.limits
-        return [
-            (timedelta(minutes=1), given.requests_per_minute, given.tokens_per_minute),
-            (timedelta(days=1), given.requests_per_day, given.tokens_per_day),
-            (timedelta(days=30), given.requests_per_month, None),
+    async def test_people_come_before_background_and_that_before_batch(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1))
+        await limiter.reserve(M, ONE)
+        served: list[str] = []
+        names: Sequence[tuple[str, Priority]] = [
+            ("batch", "batch"),
+            ("background 1", "background"),
+            ("background 2", "background"),
+            ("person", "interactive"),
         ]
+        tasks = []
+        for name, priority in names:
+            tasks.append(asyncio.create_task(self.queue(limiter, name, priority, served)))
+            await settle_down()
+        for _ in range(4):
+            clock.advance(seconds=61)
+            await settle_down()
+        await asyncio.gather(*tasks)
+        assert served == ["person", "background 1", "background 2", "batch"]
 
-    def admits(self, now: datetime, tokens: int) -> bool:
-        for span, requests, max_tokens in self.windows():
-            inside = [entry for entry in self.admitted if now - entry[0] < span]  # type: ignore[operator] # a datetime
-            used = sum(entry[1] for entry in inside)  # type: ignore[misc] # an int
-            if requests is not None and len(inside) >= requests:
-                return False
-            if max_tokens is not None and used + tokens > max_tokens:
-                return False
-        return True
+    async def test_a_newcomer_does_not_overtake(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1))
+        await limiter.reserve(M, ONE)
+        served: list[str] = []
+        first = asyncio.create_task(self.queue(limiter, "first", "background", served))
+        await settle_down()
+        clock.now += timedelta(seconds=61)
+        error = await refusal(limiter, priority="background")
+        assert error.kind is ErrorKind.MINUTE
+        assert error.fault.until is not None
+        assert error.fault.until > clock.now
+        await first
+
+    async def test_a_small_call_does_not_starve_a_large_one(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(tokens_per_minute=100))
+        await limiter.reserve(M, tokens(60))
+        large = asyncio.create_task(limiter.reserve(M, tokens(80), patience_s=100))
+        await settle_down()
+        await refusal(limiter, tokens(10))
+        clock.advance(seconds=61)
+        await large
+
+    async def test_the_line_is_no_longer_than_patience(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=60))
+        for _ in range(60):
+            await limiter.reserve(M, ONE)
+        tasks = [
+            asyncio.create_task(limiter.reserve(M, ONE, patience_s=70, priority="background"))
+            for _ in range(30)
+        ]
+        await settle_down()
+        refused = [task for task in tasks if task.done()]
+        assert 15 <= len(refused) <= 25
+        for task in refused:
+            assert isinstance(task.exception(), RefusedError)
+        clock.advance(seconds=65)
+        await settle_down()
+        assert all(task.done() for task in tasks)
+
+    async def test_a_call_that_ends_makes_room_at_once(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(concurrent_requests=1))
+        running = await limiter.reserve(M, ONE)
+        waiting = asyncio.create_task(limiter.reserve(M, ONE, patience_s=60))
+        await settle_down()
+        assert not waiting.done()
+        await running.commit(ONE)
+        await settle_down()
+        assert waiting.done()
+        assert isinstance(waiting.result(), object)
+
+    async def test_who_is_cancelled_in_line_makes_way(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(concurrent_requests=1))
+        running = await limiter.reserve(M, ONE)
+        first = asyncio.create_task(limiter.reserve(M, ONE, patience_s=60))
+        await settle_down()
+        second = asyncio.create_task(limiter.reserve(M, ONE, patience_s=60))
+        await settle_down()
+        first.cancel()
+        await settle_down()
+        await running.release()
+        await settle_down()
+        assert second.done()
+        assert first.cancelled()
+
+    async def test_only_the_head_of_the_line_asks_the_ledger(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=10))
+        for _ in range(10):
+            await limiter.reserve(M, ONE)
+        asked = 0
+        ledger: Any = limiter._ledger
+        reserve = ledger.reserve
+
+        async def counted(claim: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return await reserve(claim)
+
+        ledger.reserve = counted
+        tasks = [asyncio.create_task(limiter.reserve(M, ONE, patience_s=200)) for _ in range(10)]
+        await settle_down()
+        assert asked == 1
+        clock.advance(seconds=61)
+        await asyncio.gather(*tasks)
+        assert asked <= 21
+
+    async def queue(
+        self, limiter: QuotaLimiter, name: str, priority: Priority, served: list[str]
+    ) -> Reservation:
+        held = await limiter.reserve(M, ONE, priority=priority, patience_s=1000)
+        served.append(name)
+        return held
 
 
-few = st.none() | st.integers(1, 6)
-tokens_limit = st.none() | st.integers(1, 60)
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("reserve"), st.integers(0, 30)),
-        st.tuples(st.just("advance"), st.sampled_from([1, 20, 59, 60, 3600, 43_200, 86_400])),
-        st.tuples(st.just("commit"), st.integers(0, 40)),
-        st.tuples(st.just("release"), st.just(0)),
-    ),
-    max_size=40,
-)
+class Lessons:
+    """Says that the provider's window is fuller than we think, and its limit lower."""
+
+    def __init__(self) -> None:
+        self.uses: Sequence[Use] = ()
+        self.lowered: tuple[Window, ...] | None = None
+
+    def note(
+        self,
+        deployment: Deployment,  # noqa: ARG002 # the protocol's
+        stated: Sequence[StatedLimit],  # noqa: ARG002 # the protocol's
+        *,
+        uses: Sequence[Use],
+    ) -> list[tuple[Window, float]]:
+        self.uses = uses
+        return [(uses[0].window, 5.0)]
+
+    def apply(
+        self,
+        deployment: Deployment,  # noqa: ARG002 # the protocol's
+        windows: Sequence[Window],
+        **_: object,
+    ) -> tuple[Window, ...]:
+        return self.lowered or tuple(windows)
 
 
-@given(
-    limits=st.builds(Limits, few, few, few, tokens_limit, tokens_limit),
-    steps=steps,
-)
-async def test_agrees_with_a_plain_model_on_every_admission(
-    limits: Limits, steps: list[tuple[str, int]]
-) -> None:
-    clock = FakeClock()
-    limiter = RateLimiter(clock)
-    plain = PlainModel(limits)
-    model = Model(provider="p", id="m", limits=limits)
-    open_calls: list[tuple[Reservation, list[object]]] = []
-    for action, amount in steps:
-        if action == "advance":
-            clock.advance(seconds=amount)
-        elif action == "reserve":
-            expected = plain.admits(clock.now, amount)
-            try:
-                reservation = await limiter.reserve(model, amount)
-            except ProviderError as error:
-                assert not expected
-                assert_honest(error, plain, clock.now, amount)
-            else:
-                assert expected
-                entry: list[object] = [clock.now, amount]
-                plain.admitted.append(entry)
-                open_calls.append((reservation, entry))
-        elif open_calls:
-            reservation, entry = open_calls.pop(0)
-            if action == "commit":
-                await reservation.commit(amount)
-                entry[1] = amount
-            else:
-                await reservation.release()
-                plain.admitted.remove(entry)
+class TestLearning:
+    async def test_what_the_provider_knows_to_be_used_counts(self, clock: FakeClock) -> None:
+        lessons = Lessons()
+        limiter = make(clock, Limits(requests_per_minute=6), learned=lessons)
+        await limiter.reserve(M, ONE)
+        limiter.learn(M, [StatedLimit("requests", "minute", "header x", remaining=1)])
+        assert lessons.uses[0].used == 1
+        await limiter.aclose()
+        await limiter.reserve(M, ONE)
+        await refusal(limiter)
 
+    async def test_a_lower_limit_holds_at_once(self, clock: FakeClock) -> None:
+        lessons = Lessons()
+        limiter = make(clock, Limits(), learned=lessons)
+        await limiter.reserve(M, ONE)
+        window = Window("p:key-a/m:requests/minute", "requests", "minute", 1)
+        lessons.lowered = (window,)
+        await refusal(limiter)
 
-def assert_honest(error: ProviderError, plain: PlainModel, now: datetime, tokens: int) -> None:
-    """The time it names is the first at which the call would be admitted."""
-    until = error.fault.until
-    if error.kind is ErrorKind.TOO_LARGE:
-        assert not PlainModel(plain.limits).admits(now, tokens)
-        return
-    assert until is not None
-    assert plain.admits(until, tokens)
-    assert not plain.admits(until - timedelta(microseconds=1), tokens)
+    async def test_estimates_are_corrected_by_experience_and_told_what_was_used(
+        self, clock: FakeClock
+    ) -> None:
+        class Doubled:
+            told: tuple[str, Amounts, Amounts] | None = None
+
+            def correct(self, ref: str, estimate: Amounts) -> Amounts:  # noqa: ARG002 # the protocol's
+                return Amounts(estimate.input_tokens * 2)
+
+            def note(self, ref: str, estimated: Amounts, actual: Amounts) -> None:
+                self.told = ref, estimated, actual
+
+        estimates = Doubled()
+        limiter = make(clock, Limits(tokens_per_minute=100), estimates=estimates)
+        held = await limiter.reserve(M, tokens(40))
+        await refusal(limiter, tokens(20))
+        await held.commit(tokens(70))
+        assert estimates.told == ("p/m", tokens(40), tokens(70))
+
+    async def test_uses_are_known_without_asking(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_day=10))
+        assert [use.used for use in limiter.known_uses(M) if use.window.limit == 10] == [0]
+        held = await limiter.reserve(M, tokens(7))
+        await held.commit(tokens(9))
+        known = {use.window.id: use.used for use in limiter.known_uses(M)}
+        asked = {use.window.id: use.used for use in await limiter.uses(M)}
+        assert known == asked
+        assert 9 in known.values()

@@ -1,12 +1,15 @@
 """What a turn looks like on the terminal."""
 
 import io
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from potluck.events import Event
-from potluck.server.turn import Happened, Part, Piece, Values
+from potluck.server.turn import Happened, Parked, Part, Piece, Values
+from potluck.terminal.countdown import Countdown
 from potluck.terminal.screen import Screen, lines_of
 
 
@@ -103,3 +106,31 @@ def test_failover_and_verdict_say_why() -> None:
     (verdict,) = lines(type="verdict", verdict="retry", reason="step 2 is empty")
     assert "retry" in verdict
     assert "step 2 is empty" in verdict
+
+
+def test_a_wait_for_quota_is_told_beside_the_answer() -> None:
+    event = happened(type="parked", resume_at="", reason="All is spent.", waiting_for=[])
+    resume_at = datetime.now(UTC) + timedelta(seconds=130)
+    out, beside = shown(said("Half"), event, Parked(resume_at, "spent"), said(" and half"))
+    assert out == "Half\n and half\n"
+    assert "! All is spent.\n" in beside
+    assert f"goes on at {resume_at.astimezone():%H:%M:%S}, in 02:" in beside
+    assert "Ctrl-C leaves" in beside
+
+
+def test_it_waits_until_the_next_part_comes() -> None:
+    screen = Screen(Console(file=io.StringIO()), Console(file=io.StringIO()))
+    screen.show(Parked(datetime.now(UTC), "spent"))
+    assert screen.is_waiting
+    screen.show(STEP)
+    assert not screen.is_waiting
+
+
+@pytest.mark.parametrize(("in_s", "told"), [(-3, "in 00:00"), (59, "in 00:59"), (3661, "1:01:01")])
+def test_counts_down_on_a_terminal(in_s: int, told: str) -> None:
+    now = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+    file = io.StringIO()
+    countdown = Countdown(Console(file=file, force_terminal=True, width=100), clock=lambda: now)
+    countdown.start(now + timedelta(seconds=in_s))
+    countdown.stop()
+    assert told in file.getvalue()

@@ -1,0 +1,153 @@
+"""What a limiter promises, what it believes, and one that lets everything pass."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Protocol
+
+from potluck.errors import ErrorKind, ProviderError
+from potluck.quota.windows import Amounts, Deployment, Priority, StatedLimit, Use, Window
+
+# Only these come back so soon that anybody waits for them
+WORTH_WAITING = frozenset({ErrorKind.MINUTE, ErrorKind.CONCURRENCY})
+
+
+class Reservation(Protocol):
+    """Room held for one call, until it is committed or released; settling twice is harmless."""
+
+    async def commit(self, used: Amounts) -> None:
+        """Replace the estimate by what the call really used."""
+
+    async def release(self) -> None:
+        """Give all of it back: the call never counted."""
+
+
+class Limiter(Protocol):
+    """Takes room in all windows of a deployment or in none."""
+
+    async def reserve(
+        self,
+        deployment: Deployment,
+        estimate: Amounts,
+        *,
+        priority: Priority = "interactive",
+        patience_s: float = 0.0,
+    ) -> Reservation:
+        """Hold room for one call; wait for it, in line, for at most `patience_s`.
+
+        Raises RefusedError: `minute`, `day`, `month`, `credits` or `concurrency` with the time
+        when there is room again, or `too_large` when the call alone is more than the window.
+        """
+
+    def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
+        """The provider told of its limits: they hold from the next call on."""
+
+    def known_uses(self, deployment: Deployment) -> Sequence[Use]:
+        """The deployment's windows and their use when last heard of; asks nobody."""
+
+    async def uses(self, deployment: Deployment) -> list[Use]:
+        """The deployment's windows and their use now."""
+
+
+class RefusedError(ProviderError):
+    """Our own limiter refused the call: nothing was sent."""
+
+    def copy(self) -> "RefusedError":
+        """The same error without its traceback."""
+        return RefusedError(self.provider, self.model, self.fault)
+
+
+class Learned(Protocol):
+    """What providers have told of their limits."""
+
+    def note(
+        self, deployment: Deployment, stated: Sequence[StatedLimit], *, uses: Sequence[Use]
+    ) -> Sequence[tuple[Window, float]]:
+        """Keep it; gives the windows of which more is used than we know, and how much at least."""
+
+    def apply(
+        self,
+        deployment: Deployment,
+        windows: Sequence[Window],
+        *,
+        checked_on: date | None,
+        capped_by_user: frozenset[str],
+    ) -> tuple[Window, ...]:
+        """The windows with what was learned in force; the same tuple while nothing changes."""
+
+
+class Estimates(Protocol):
+    """How far estimates are off, by model."""
+
+    def correct(self, ref: str, estimate: Amounts) -> Amounts:
+        """The estimate as experience has it."""
+
+    def note(self, ref: str, estimated: Amounts, actual: Amounts) -> None:
+        """A call that was estimated so really used that."""
+
+
+class NothingLearned:
+    """Believes the catalog."""
+
+    def note(
+        self,
+        deployment: Deployment,  # noqa: ARG002 # the protocol's
+        stated: Sequence[StatedLimit],  # noqa: ARG002 # the protocol's
+        *,
+        uses: Sequence[Use],  # noqa: ARG002 # the protocol's
+    ) -> Sequence[tuple[Window, float]]:
+        """Forget it."""
+        return ()
+
+    def apply(
+        self,
+        deployment: Deployment,  # noqa: ARG002 # the protocol's
+        windows: Sequence[Window],
+        *,
+        checked_on: date | None,  # noqa: ARG002 # the protocol's
+        capped_by_user: frozenset[str],  # noqa: ARG002 # the protocol's
+    ) -> tuple[Window, ...]:
+        """The windows as they are."""
+        return windows if isinstance(windows, tuple) else tuple(windows)
+
+
+class RawEstimates:
+    """Takes estimates as they are."""
+
+    def correct(self, ref: str, estimate: Amounts) -> Amounts:  # noqa: ARG002 # the protocol's
+        """The estimate itself."""
+        return estimate
+
+    def note(self, ref: str, estimated: Amounts, actual: Amounts) -> None:
+        """Forget it."""
+
+
+class NoLimiter:
+    """Lets every call pass, and counts none."""
+
+    async def reserve(
+        self,
+        deployment: Deployment,  # noqa: ARG002 # the protocol's
+        estimate: Amounts,  # noqa: ARG002 # the protocol's
+        *,
+        priority: Priority = "interactive",  # noqa: ARG002 # the protocol's
+        patience_s: float = 0.0,  # noqa: ARG002 # the protocol's
+    ) -> Reservation:
+        """Hold nothing."""
+        return self
+
+    async def commit(self, used: Amounts) -> None:
+        """Count nothing."""
+
+    async def release(self) -> None:
+        """Give nothing back."""
+
+    def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
+        """Learn nothing."""
+
+    def known_uses(self, deployment: Deployment) -> Sequence[Use]:  # noqa: ARG002 # the protocol's
+        """No windows."""
+        return ()
+
+    async def uses(self, deployment: Deployment) -> list[Use]:  # noqa: ARG002 # the protocol's
+        """No windows."""
+        return []

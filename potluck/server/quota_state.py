@@ -1,0 +1,55 @@
+"""The quota report of this process's engine."""
+
+from datetime import MAXYEAR, UTC, datetime
+
+from potluck.engine import Engine
+from potluck.providers.catalog import OFFLINE
+from potluck.providers.chain import Chain
+from potluck.providers.outages import Outage
+from potluck.quota.report import AccountState, ProviderState, build_report
+from potluck.quota.report_form import OutageReport, QuotaReport
+
+
+async def report_of(used: Engine, *, days: int = 1) -> QuotaReport:
+    """The report of this moment, with the sums of the last `days` days."""
+    return await build_report(
+        provider_states(used),
+        limits=used.limiter,
+        history=used.history,
+        parking=used.parking,
+        now=datetime.now(UTC),
+        days=days,
+    )
+
+
+def provider_states(used: Engine) -> list[ProviderState]:
+    """Each provider of the catalog, as this process sees it."""
+    accounts = _accounts(used.chain)
+    return [
+        ProviderState(
+            id=status.provider.id,
+            on=status.on,
+            reason=status.reason,
+            paid=status.provider.paid,
+            accounts=tuple(accounts.get(status.provider.id, ())),
+        )
+        for status in used.statuses
+        if status.provider.id != OFFLINE
+    ]
+
+
+def _accounts(chain: Chain) -> dict[str, list[AccountState]]:
+    accounts: dict[str, list[AccountState]] = {}
+    for backend, outage in chain.attendance():
+        state = AccountState(backend.deployment, _outage(outage) if outage else None)
+        accounts.setdefault(backend.provider.id, []).append(state)
+    return accounts
+
+
+def _outage(outage: Outage) -> OutageReport:
+    fault = outage.error.fault
+    # A model that is gone is out until the end of time
+    until = outage.until if outage.until.year < MAXYEAR else None
+    return OutageReport(
+        kind=fault.kind.value, reason=fault.message, until=until, certain=outage.certain
+    )

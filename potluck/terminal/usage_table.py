@@ -1,0 +1,155 @@
+"""The quota report as `potluck usage` prints it, on wide and on narrow terminals."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from potluck.quota.report_form import ParkedReport, QuotaReport, Totals
+from potluck.terminal.screen import printable
+from potluck.terminal.usage_rows import (
+    Tone,
+    UsageRow,
+    clock_time,
+    figure,
+    off,
+    rows_of,
+    span,
+)
+
+WIDEST = 10_000
+BAR = 10
+STYLES: dict[Tone, str] = {"good": "green", "fair": "yellow", "bad": "red", "dim": "dim"}
+
+
+def print_usage(report: QuotaReport, console: Console) -> None:
+    """Quota left, then the runs that wait, then what was used."""
+    on = [(each.id, rows_of(each, report.at)) for each in report.providers if each.on]
+    table = _table(on)
+    if _fits(table, console):
+        console.print(table)
+    else:
+        for provider, rows in on:
+            _print_narrow(provider, rows, console)
+    if not on:
+        _say(console, "No LLM is connected: put a free key into .env (`potluck check` lists them).")
+    elif off(report.providers):
+        names = ", ".join(off(report.providers))
+        _say(console, f"off: {names} (`potluck check` says why)", "dim")
+    _print_parked(report, console)
+    _print_totals(report, console)
+    for lack in report.missing:
+        _say(console, lack, "yellow")
+
+
+def _fits(table: Table, console: Console) -> bool:
+    """Whether nothing of it would be cut off."""
+    boundless = console.options.update(width=WIDEST)
+    return bool(table.rows) and console.measure(table, options=boundless).maximum <= console.width
+
+
+def _table(groups: list[tuple[str, list[UsageRow]]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("provider", "model", "window", "", "used", "resets in", "advice"):
+        numbers = name in {"used", "resets in"}
+        table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
+    for provider, rows in groups:
+        before = ""
+        for number, row in enumerate(rows):
+            table.add_row(
+                Text(printable(provider) if number == 0 else "", style="bold"),
+                Text(printable(row.model) if row.model != before else ""),
+                Text(row.window),
+                _bar(row),
+                Text(row.used),
+                Text(row.resets),
+                Text(row.note, style=STYLES[row.tone] if row.note else ""),
+            )
+            before = row.model
+    return table
+
+
+def _print_narrow(provider: str, rows: list[UsageRow], console: Console) -> None:
+    """Each model a line of its own, under it its windows: nothing is cut off."""
+    _say(console, printable(provider), "bold")
+    before = ""
+    for row in rows:
+        if row.model != before:
+            _say(console, f"  {printable(row.model)}")
+        before = row.model
+        resets = f", resets in {row.resets}" if row.resets else ""
+        line = Text.assemble("    ", _bar(row), f" {row.used} {row.window}{resets}".rstrip())
+        if row.note:
+            line.append(f"; {row.note}", style=STYLES[row.tone])
+        console.print(line, soft_wrap=True)
+
+
+def _bar(row: UsageRow) -> Text:
+    if row.share is None:
+        return Text(" " * BAR)
+    # Something used is seen, and only what is used up is full
+    filled = int(min(1.0, row.share) * BAR) or int(row.share > 0)
+    bar = Text("█" * filled, style=STYLES[row.tone])
+    return bar.append("░" * (BAR - filled), style="dim")
+
+
+def _print_parked(report: QuotaReport, console: Console) -> None:
+    if not report.parked:
+        return
+    count = len(report.parked)
+    console.print()
+    _say(
+        console,
+        "Waiting for quota; each goes on by itself:"
+        if count > 1
+        else "Waiting for quota; goes on by itself:",
+    )
+    for run in report.parked:
+        _say(console, f"  {_parked(run, report)}")
+    _say(console, "  potluck usage --resume ID: at once; --cancel ID: never", "dim")
+
+
+def _parked(run: ParkedReport, report: QuotaReport) -> str:
+    when = f"at {clock_time(run.resume_at)}, in {span(run.resume_at - report.at)}"
+    return printable(f"{run.thread_id}  {when}: {run.reason}")
+
+
+def _print_totals(report: QuotaReport, console: Console) -> None:
+    console.print()
+    if report.today is not None:
+        _say(console, f"today (UTC): {'; '.join(_totals(report.today))}")
+    if len(report.days) > 1:
+        for day in report.days:
+            _say(console, f"  {day.day}  {'; '.join(_totals(day.totals))}")
+
+
+def _totals(totals: Totals) -> Iterator[str]:
+    yield "1 call" if totals.sent == 1 else f"{totals.sent:,} calls"
+    counts = {
+        "failed": totals.failed,
+        "cancelled": totals.cancelled,
+        "held back by our own limits": totals.refused,
+    }
+    yield from (f"{count:,} {name}" for name, count in counts.items() if count)
+    if totals.sent:
+        yield f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} out"
+    if totals.cached:
+        yield f"{totals.cached:,} from the cache ({figure(totals.cached_tokens)} tokens saved)"
+    if totals.batches:
+        yield f"{totals.batched_steps:,} steps in {totals.batches:,} calls"
+    if totals.saved_usd:
+        yield f"{dollars(totals.saved_usd)} not spent"
+    if totals.spent_usd:
+        yield f"{dollars(totals.spent_usd)} spent at list price"
+    if totals.unpriced:
+        yield f"{totals.unpriced:,} at no known price"
+
+
+def dollars(amount: float) -> str:
+    """An amount of USD, in cents, or with as many places as small ones need."""
+    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.2g}" if amount >= 1e-4 else "<$0.0001"
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(text, style=style), soft_wrap=True)
