@@ -6,6 +6,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration
 
+from potluck.quota.windows import Amounts
+
 # The vendor's own mark is kept beside ours: its class reads it when the message comes back to it,
 # and Gemini drops its thought signatures from messages that it does not know as its own.
 DIALECT_KEY = "model_dialect"
@@ -51,19 +53,22 @@ def _block_says_something(block: str | Mapping[str, object]) -> bool:
     return block.get("type") not in (None, "text")
 
 
-def estimate_tokens(messages: Sequence[BaseMessage], options: Mapping[str, object]) -> int:
-    """About how many tokens a call will use: what is sent, and a guess at the answer."""
+def estimate(messages: Sequence[BaseMessage], options: Mapping[str, object]) -> Amounts:
+    """About what a call will use: what is sent, and a guess at the answer."""
     tools = options.get("tools")
     sent = count_tokens_approximately(messages, tools=tools if isinstance(tools, list) else None)
     stated = options.get("max_tokens")
-    return sent + (stated if isinstance(stated, int) else _DEFAULT_OUTPUT_TOKENS)
+    return Amounts(sent, stated if isinstance(stated, int) else _DEFAULT_OUTPUT_TOKENS)
 
 
-def used_tokens(message: BaseMessage) -> int:
-    """The total that the provider reported with this message or chunk; 0 when it told nothing."""
-    if isinstance(message, AIMessage) and message.usage_metadata:
-        return message.usage_metadata["total_tokens"]
-    return 0
+def used(message: BaseMessage) -> Amounts:
+    """What the provider reported with this message or chunk; no tokens when it told nothing."""
+    if not isinstance(message, AIMessage) or not message.usage_metadata:
+        return Amounts()
+    told = message.usage_metadata
+    # Some count thinking in the total alone
+    output = max(told["output_tokens"], told["total_tokens"] - told["input_tokens"])
+    return Amounts(told["input_tokens"], output)
 
 
 def finish_reason(generation: ChatGeneration) -> str:

@@ -7,6 +7,10 @@ from typing import Literal
 
 from pydantic import SecretStr
 
+from potluck.quota.calls import Price
+from potluck.quota.limits import Limits, Resets
+from potluck.quota.windows import Priority
+
 Api = Literal["gemini", "groq", "together", "huggingface", "ollama", "openai", "offline"]
 Capability = Literal["tools", "json", "vision"]
 TaskType = Literal["code_generation", "complex_reasoning", "simple_task", "general"]
@@ -17,21 +21,24 @@ OFFLINE = "offline"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """A model's stated limits; None means that nobody states one."""
+class CreditRate:
+    """What a model takes of its account's credits for a million tokens."""
 
-    requests_per_minute: int | None = None
-    requests_per_day: int | None = None
-    requests_per_month: int | None = None
-    tokens_per_minute: int | None = None
-    tokens_per_day: int | None = None
+    input: float
+    output: float
+
+    def of(self, input_tokens: float, output_tokens: float) -> float:
+        """The credits that so many tokens take."""
+        return (self.input * input_tokens + self.output * output_tokens) / 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """One model of one provider; sizes in tokens.
 
-    `max_output` and `temperature` are sent with each call that does not set its own.
+    `max_output` and `temperature` are sent with each call that does not set its own. `price` is
+    the provider's list price, whether or not the tier in use costs anything. `set_by_user` names
+    the limits that limits.yaml set.
     """
 
     provider: str
@@ -41,7 +48,10 @@ class Model:
     temperature: float | None = None
     capabilities: frozenset[Capability] = frozenset({"tools", "json"})
     limits: Limits = field(default_factory=Limits)
+    set_by_user: frozenset[str] = frozenset()
+    credits: CreditRate | None = None
     replacement: str | None = None
+    price: Price | None = None
     checked_on: date | None = None
     source: str | None = None
 
@@ -55,7 +65,8 @@ class Model:
 class Provider:
     """One account at one service: where it is, how to sign in, what it serves.
 
-    `limits` hold for all models of one key together; each model's own are never wider.
+    `limits` hold for all models of one key together (with `keys_share_limits`: of all keys); each
+    model's own are never wider. `stop_at` is the share of each limit that is used at most.
     `base_url` may hold `${NAME}`, filled from the settings when the provider's status is asked.
     """
 
@@ -70,13 +81,18 @@ class Provider:
     by_name_only: bool = False
     get_key_url: str | None = None
     limits: Limits = field(default_factory=Limits)
+    set_by_user: frozenset[str] = frozenset()
+    resets: Resets = field(default_factory=Resets)
+    keys_share_limits: bool = False
+    stop_at: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
     """limits.yaml `fallback`: tries and time per call over the whole chain, and who comes last.
 
-    With `hedge_after_seconds` the next model is asked too when the first is silent for so long.
+    `max_retries` are further tries of the whole chain when it failed in a way that may pass. With
+    `hedge_after_seconds` the next model is asked too when the first is silent for so long.
     """
 
     max_retries: int = 3
@@ -92,8 +108,35 @@ class Optimization:
 
     enable_caching: bool = True
     cache_ttl_hours: float = 24.0
+    cache_max_megabytes: float = 64.0
     batch_processing: bool = True
     max_batch_size: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """limits.yaml `waiting`: how long a call waits for a model that is out, by its priority."""
+
+    interactive_seconds: float = 2.0
+    background_seconds: float = 60.0
+
+    def patience_s(self, priority: Priority) -> float:
+        """For how long a call of this priority waits."""
+        return self.interactive_seconds if priority == "interactive" else self.background_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Parking:
+    """limits.yaml `parking`: how long an open request waits for a run that is parked."""
+
+    wait_limit_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class UsageHistory:
+    """limits.yaml `usage`: how long single calls are kept; their daily sums outlive them."""
+
+    keep_days: int = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +148,18 @@ class Catalog:
     fallback: Fallback = field(default_factory=Fallback)
     optimization: Optimization = field(default_factory=Optimization)
     privacy: Privacy = "any"
+    waiting: Waiting = field(default_factory=Waiting)
+    reserve_for_interactive: float = 0.2
+    parking: Parking = field(default_factory=Parking)
+    usage: UsageHistory = field(default_factory=UsageHistory)
 
     def models(self) -> list[Model]:
         """All models, in the catalog's order."""
         return [model for provider in self.providers.values() for model in provider.models]
+
+    def prices(self) -> dict[str, Price]:
+        """The list prices that are known, by `provider/model-id`."""
+        return {model.ref: model.price for model in self.models() if model.price is not None}
 
     def find(self, ref: str) -> Model | None:
         """The model called `provider/model-id`, or None."""

@@ -10,20 +10,24 @@ from potluck.providers.catalog import (
     OFFLINE,
     Api,
     Catalog,
+    CreditRate,
     Fallback,
     Model,
     Optimization,
+    Parking,
     Provider,
     TaskType,
+    UsageHistory,
+    Waiting,
 )
 from potluck.providers.catalog_form import (
-    LimitsFile,
     ModelForm,
     ProviderForm,
     ProvidersFile,
+    RoutesForm,
 )
 from potluck.providers.catalog_limits import apply_limits, limit_problems, to_limits
-from potluck.providers.form import check_form, suggestion
+from potluck.providers.limits_form import LimitsFile
 from potluck.providers.services import (
     find_provider,
     infer_api,
@@ -31,13 +35,16 @@ from potluck.providers.services import (
     own_service,
     trim_address,
 )
-from potluck.providers.yaml_document import (
+from potluck.quota.calls import Price
+from potluck.quota.limits import Resets
+from potluck.yaml_document import (
     Document,
     Place,
     Problem,
     config_error,
     read_document,
 )
+from potluck.yaml_form import check_form, suggestion
 
 PROVIDERS_FILE = "providers.yaml"
 LIMITS_FILE = "limits.yaml"
@@ -70,8 +77,9 @@ def load_catalog(config_dir: Path) -> Catalog:
     limits = check_form(LimitsFile, limited, problems)
     if providers is not None:
         problems.extend(_provider_problems(said, providers))
-        problems.extend(_route_problems(said, providers))
+        problems.extend(_route_problems(said, providers.routes, providers))
         if limits is not None:
+            problems.extend(_route_problems(limited, limits.routes, providers))
             problems.extend(limit_problems(limited, limits, providers))
     if problems or providers is None or limits is None:
         raise config_error(problems)
@@ -109,8 +117,10 @@ def _model_problems(document: Document, place: Place, provider: ProviderForm) ->
         seen.add(model.id)
 
 
-def _route_problems(document: Document, form: ProvidersFile) -> Iterator[Problem]:
-    for task, names in form.routes.named():
+def _route_problems(
+    document: Document, routes: RoutesForm, form: ProvidersFile
+) -> Iterator[Problem]:
+    for task, names in routes.named():
         seen: set[str | None] = set()
         for index, name in enumerate(names):
             place: Place = ("routes", task, index)
@@ -131,7 +141,7 @@ def _catalog(form: ProvidersFile, limits: LimitsFile) -> Catalog:
     emergency = limits.fallback.emergency_provider
     return Catalog(
         providers=providers,
-        routes=_routes(form, providers),
+        routes=_routes(form.routes, limits.routes, providers),
         fallback=Fallback(
             max_retries=limits.fallback.max_retries,
             retry_delay_seconds=limits.fallback.retry_delay_seconds,
@@ -141,15 +151,23 @@ def _catalog(form: ProvidersFile, limits: LimitsFile) -> Catalog:
         ),
         optimization=Optimization(**limits.optimization.model_dump()),
         privacy=limits.privacy,
+        waiting=Waiting(**limits.waiting.model_dump()),
+        reserve_for_interactive=limits.reserve_for_interactive,
+        parking=Parking(**limits.parking.model_dump()),
+        usage=UsageHistory(**limits.usage.model_dump()),
     )
 
 
 def _routes(
-    form: ProvidersFile, providers: Mapping[str, Provider]
+    shipped: RoutesForm, own: RoutesForm, providers: Mapping[str, Provider]
 ) -> dict[TaskType, tuple[str, ...]]:
-    """The routes as written; a type of task without one starts with the API it suits best."""
+    """The routes as written; a type of task without one starts with the API it suits best.
+
+    What limits.yaml says (`own`) beats providers.yaml (`shipped`).
+    """
     routes: dict[TaskType, tuple[str, ...]] = {}
-    for task, names in form.routes.named():
+    for (task, said), (_, owned) in zip(shipped.named(), own.named(), strict=True):
+        names = owned or said
         written = (find_provider(name, providers) for name in names)
         first = FIRST_BY_TASK[task]
         best = (provider.id for provider in providers.values() if provider.api == first)
@@ -192,6 +210,8 @@ def _provider(name: str, form: ProviderForm) -> Provider:
         by_name_only=form.paid and form.enabled is not True,
         get_key_url=form.get_key_url,
         limits=to_limits(form.limits),
+        resets=Resets(form.minute_resets, form.day_resets, form.month_resets),
+        keys_share_limits=form.keys_share_limits,
     )
 
 
@@ -203,7 +223,9 @@ def _model(provider: str, form: ModelForm, shared: ProviderForm) -> Model:
         max_output=form.max_output or shared.max_tokens,
         temperature=shared.temperature if form.temperature is None else form.temperature,
         limits=to_limits(form.limits),
+        credits=CreditRate(**form.credits.model_dump()) if form.credits else None,
         replacement=form.replacement,
+        price=Price(**form.price.model_dump()) if form.price else None,
         checked_on=form.checked_on or shared.checked_on,
         source=form.source or shared.source,
     )

@@ -1,23 +1,27 @@
-"""What config/providers.yaml and config/limits.yaml may say: the forms they are checked against."""
+"""What config/providers.yaml may say: the form it is checked against."""
 
 import re
 from datetime import date
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from potluck.providers.catalog import Api, Capability, DataPolicy, Privacy, TaskType
-from potluck.providers.form import Form
+from potluck.providers.catalog import Api, Capability, DataPolicy, TaskType
+from potluck.quota.limits import REFILL, ROLLING
+from potluck.yaml_form import Form
 
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def _as_list(value: object) -> object:
+def as_list(value: object) -> object:
+    """A list of what may have been written without the brackets."""
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
-def _as_mapping(value: object) -> object:
+def as_mapping(value: object) -> object:
+    """A mapping that may have been left empty."""
     return {} if value is None else value
 
 
@@ -51,9 +55,26 @@ def _web_address(url: str) -> str:
     return url
 
 
+def _reset(name: str) -> str:
+    """Check that it is a way of resetting, or a time zone that this machine knows."""
+    if name in {ROLLING, REFILL}:
+        return name
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("there is no such time zone") from error
+    return name
+
+
 Text = Annotated[str, Field(min_length=1, description="some text")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="some text")]
 Count = Annotated[int | None, Field(gt=0, description="a whole number above 0, such as 30")]
+Credits = Annotated[float | None, Field(gt=0, description="a number above 0, such as 10000")]
+Reset = Annotated[
+    str,
+    AfterValidator(_reset),
+    Field(description="rolling, refill, or a time zone such as UTC or America/Los_Angeles"),
+]
 Address = Annotated[
     str | None,
     AfterValidator(lambda url: _web_address(url) if url is not None else None),
@@ -61,13 +82,13 @@ Address = Annotated[
 ]
 KeyNames = Annotated[
     list[Annotated[str, AfterValidator(_key_name)]],
-    BeforeValidator(_as_list),
+    BeforeValidator(as_list),
     Field(description="the name of a variable in .env such as GROQ_API_KEY, or a list of such"),
 ]
 Temperature = Annotated[float | None, Field(ge=0, le=2, description="a number from 0 to 2")]
 Switch = Annotated[bool, Field(description="true or false")]
 Names = Annotated[
-    list[str], BeforeValidator(_as_list), Field(description="a list such as [groq, ollama]")
+    list[str], BeforeValidator(as_list), Field(description="a list such as [groq, ollama]")
 ]
 CheckedOn = Annotated[date | None, Field(strict=False, description="a date such as 2026-11-21")]
 
@@ -76,17 +97,52 @@ class LimitsForm(Form):
     """Limits that somebody states."""
 
     requests_per_minute: Count = None
+    requests_per_hour: Count = None
     requests_per_day: Count = None
     requests_per_month: Count = None
     tokens_per_minute: Count = None
+    tokens_per_hour: Count = None
     tokens_per_day: Count = None
+    tokens_per_month: Count = None
+    input_tokens_per_minute: Count = None
+    input_tokens_per_hour: Count = None
+    input_tokens_per_day: Count = None
+    input_tokens_per_month: Count = None
+    output_tokens_per_minute: Count = None
+    output_tokens_per_hour: Count = None
+    output_tokens_per_day: Count = None
+    output_tokens_per_month: Count = None
+    credits_per_day: Credits = None
+    credits_per_month: Credits = None
+    concurrent_requests: Count = None
 
 
 LimitsField = Annotated[
     LimitsForm,
-    BeforeValidator(_as_mapping),
+    BeforeValidator(as_mapping),
     Field(description="a mapping such as {requests_per_minute: 30, requests_per_day: 1000}"),
 ]
+
+
+Dollars = Annotated[
+    float, Field(ge=0, le=10_000, description="USD for a million tokens, such as 0.15")
+]
+
+
+class PriceForm(Form):
+    """The list price of a model, in USD per million tokens."""
+
+    input: Dollars
+    output: Dollars
+    checked_on: CheckedOn = None
+    source: OptionalText = None
+
+
+class CreditsForm(Form):
+    """What a model takes of the account's credits for a million tokens."""
+
+    input: Annotated[float, Field(ge=0, description="credits for a million tokens")]
+    output: Annotated[float, Field(ge=0, description="credits for a million tokens")]
 
 
 class ModelForm(Form):
@@ -100,7 +156,13 @@ class ModelForm(Form):
         list[Capability] | None, Field(description="a list out of tools, json, vision")
     ] = None
     limits: LimitsField = LimitsForm()
+    credits: Annotated[
+        CreditsForm | None, Field(description="a mapping such as {input: 31818, output: 68182}")
+    ] = None
     replacement: OptionalText = None
+    price: Annotated[
+        PriceForm | None, Field(description="a mapping such as {input: 0.15, output: 0.6}")
+    ] = None
     checked_on: CheckedOn = None
     source: OptionalText = None
 
@@ -118,6 +180,12 @@ class ProviderForm(Form):
     enabled: Annotated[bool | None, Field(description="true or false")] = None
     get_key_url: Address = None
     limits: LimitsField = LimitsForm()
+    minute_resets: Annotated[
+        Literal["rolling", "refill"], Field(description="rolling or refill")
+    ] = "rolling"
+    day_resets: Reset = "rolling"
+    month_resets: Reset = "UTC"
+    keys_share_limits: Switch = False
     checked_on: CheckedOn = None
     source: OptionalText = None
     model: OptionalText = None
@@ -154,9 +222,14 @@ class RoutesForm(Form):
         ]
 
 
+RoutesField = Annotated[
+    RoutesForm,
+    BeforeValidator(as_mapping),
+    Field(description="a mapping such as {general: [groq, ollama]}"),
+]
 ProvidersField = Annotated[
-    dict[str, Annotated[ProviderForm, BeforeValidator(_as_mapping)]],
-    BeforeValidator(_as_mapping),
+    dict[str, Annotated[ProviderForm, BeforeValidator(as_mapping)]],
+    BeforeValidator(as_mapping),
     Field(description="a mapping of a name of your choice to each provider's settings"),
 ]
 
@@ -165,52 +238,4 @@ class ProvidersFile(Form):
     """config/providers.yaml."""
 
     providers: ProvidersField
-    routes: Annotated[
-        RoutesForm,
-        BeforeValidator(_as_mapping),
-        Field(description="a mapping such as {general: [groq, ollama]}"),
-    ] = RoutesForm()
-
-
-class OptimizationForm(Form):
-    """Cache and batching."""
-
-    enable_caching: Switch = True
-    cache_ttl_hours: Annotated[float, Field(gt=0, description="hours above 0, such as 24")] = 24.0
-    batch_processing: Switch = True
-    max_batch_size: Annotated[int, Field(gt=0, description="a whole number above 0, such as 3")] = 3
-
-
-class FallbackForm(Form):
-    """Tries per call, and who comes last."""
-
-    max_retries: Annotated[int, Field(ge=0, description="a whole number from 0")] = 3
-    retry_delay_seconds: Annotated[float, Field(ge=0, description="seconds from 0")] = 5.0
-    emergency_provider: OptionalText = None
-    timeout_seconds: Annotated[float, Field(gt=0, description="seconds above 0, such as 180")] = (
-        180.0
-    )
-    hedge_after_seconds: Annotated[
-        float | None, Field(gt=0, description="seconds above 0, such as 8")
-    ] = None
-
-
-class LimitsFile(Form):
-    """config/limits.yaml."""
-
-    rate_limits: Annotated[
-        dict[str, LimitsField],
-        BeforeValidator(_as_mapping),
-        Field(description="a mapping such as {groq: {requests_per_minute: 30}}"),
-    ] = Field(default_factory=dict)
-    daily_limits: Annotated[
-        dict[str, Annotated[int, Field(gt=0)]],
-        BeforeValidator(_as_mapping),
-        Field(
-            description="a provider and a whole number above 0, such as `groq: 1000` "
-            "(to use none of it: `enabled: false` in providers.yaml)"
-        ),
-    ] = Field(default_factory=dict)
-    optimization: Annotated[OptimizationForm, BeforeValidator(_as_mapping)] = OptimizationForm()
-    fallback: Annotated[FallbackForm, BeforeValidator(_as_mapping)] = FallbackForm()
-    privacy: Annotated[Privacy, Field(description="private or any")] = "any"
+    routes: RoutesField = RoutesForm()

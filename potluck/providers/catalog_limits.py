@@ -1,13 +1,19 @@
 """What limits.yaml does to the catalog's limits, and what it may not name."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
+from typing import Any
 
-from potluck.providers.catalog import Limits, Provider
-from potluck.providers.catalog_form import LimitsFile, LimitsForm, ProvidersFile
-from potluck.providers.form import suggestion
+from potluck.providers.catalog import Provider
+from potluck.providers.catalog_form import LimitsForm, ProvidersFile
+from potluck.providers.limits_form import EVERYONE, LimitsFile
 from potluck.providers.services import find_provider
-from potluck.providers.yaml_document import Document, Place, Problem
+from potluck.quota.limits import Limits
+from potluck.yaml_document import Document, Place, Problem
+from potluck.yaml_form import suggestion
+
+# Where an overrun costs money, a little is left unused
+STOP_PAID_AT = 0.9
 
 
 def to_limits(form: LimitsForm) -> Limits:
@@ -22,6 +28,7 @@ def limit_problems(
     named: list[tuple[Place, str]] = [
         *((("rate_limits", name), name) for name in limits.rate_limits),
         *((("daily_limits", name), name) for name in limits.daily_limits),
+        *((("stop_at", name), name) for name in limits.stop_at if name != EVERYONE),
     ]
     if limits.fallback.emergency_provider is not None:
         place: Place = ("fallback", "emergency_provider")
@@ -53,9 +60,25 @@ def apply_limits(providers: Iterable[Provider], limits: LimitsFile) -> dict[str,
     for name, requests_per_day in limits.daily_limits.items():
         known = find_provider(name, limited)
         if known is not None:
-            account = _lower(limited[known].limits, Limits(requests_per_day=requests_per_day))
-            limited[known] = replace(limited[known], limits=account)
-    return {name: _settle(provider, by_ref) for name, provider in limited.items()}
+            limited[known] = _lower_day(limited[known], requests_per_day)
+    stops = {find_provider(name, limited): share for name, share in limits.stop_at.items()}
+    return {
+        name: replace(_settle(provider, by_ref), stop_at=_stop_at(provider, limits, stops))
+        for name, provider in limited.items()
+    }
+
+
+def _stop_at(provider: Provider, limits: LimitsFile, stops: Mapping[str | None, float]) -> float:
+    default = STOP_PAID_AT if provider.paid else 1.0
+    return stops.get(provider.id, limits.stop_at.get(EVERYONE, default))
+
+
+def _lower_day(provider: Provider, requests_per_day: int) -> Provider:
+    account = _lower(provider.limits, Limits(requests_per_day=requests_per_day))
+    if account == provider.limits:
+        return provider
+    by_user = provider.set_by_user | {"requests_per_day"}
+    return replace(provider, limits=account, set_by_user=by_user)
 
 
 def _refs(providers: ProvidersFile) -> list[str]:
@@ -71,9 +94,19 @@ def _override(provider: Provider, limits: Limits) -> Provider:
     account = {window: value for window, value in _stated(limits).items() if window in stated}
     each = {window: value for window, value in _stated(limits).items() if window not in stated}
     models = tuple(
-        replace(model, limits=replace(model.limits, **each)) for model in provider.models
+        replace(
+            model,
+            limits=replace(model.limits, **each),
+            set_by_user=model.set_by_user | each.keys(),
+        )
+        for model in provider.models
     )
-    return replace(provider, models=models, limits=replace(provider.limits, **account))
+    return replace(
+        provider,
+        models=models,
+        limits=replace(provider.limits, **account),
+        set_by_user=provider.set_by_user | account.keys(),
+    )
 
 
 def _settle(provider: Provider, by_ref: Mapping[str, LimitsForm]) -> Provider:
@@ -81,13 +114,14 @@ def _settle(provider: Provider, by_ref: Mapping[str, LimitsForm]) -> Provider:
     models = []
     for model in provider.models:
         own = by_ref.get(model.ref)
-        limits = replace(model.limits, **_stated(to_limits(own))) if own else model.limits
-        models.append(replace(model, limits=_lower(limits, provider.limits)))
+        said = _stated(to_limits(own)) if own else {}
+        limits = _lower(replace(model.limits, **said), provider.limits)
+        models.append(replace(model, limits=limits, set_by_user=model.set_by_user | said.keys()))
     return replace(provider, models=tuple(models))
 
 
-def _stated(limits: Limits) -> dict[str, int]:
-    return {window: value for window, value in asdict(limits).items() if value is not None}
+def _stated(limits: Limits) -> dict[str, Any]:  # Any: the fields are of two types
+    return dict(limits.stated())
 
 
 def _lower(limits: Limits, bound: Limits) -> Limits:

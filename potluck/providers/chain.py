@@ -1,58 +1,40 @@
 """Orders the models for one call, and asks one after the other until one answers."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.cache.responses import ResponseCache
+from potluck.errors import ProviderError
 from potluck.providers.attendance import Attendance
 from potluck.providers.backend import Backend
-from potluck.providers.catalog import (
-    OFFLINE,
-    Catalog,
-    Model,
-    Provider,
-    ProviderStatus,
-    TaskType,
-)
+from potluck.providers.cached import Desk, cache_options, cached
+from potluck.providers.call import Call, is_offline, options_of
+from potluck.providers.catalog import Catalog, Model, ProviderStatus
 from potluck.providers.course import Course
+from potluck.providers.heir import Heir
 from potluck.providers.last import LastResort, build_refusal
 from potluck.providers.link import Link
 from potluck.providers.member import Member
+from potluck.providers.ordering import Ordering
+from potluck.providers.outages import Outage
+from potluck.providers.paces import Paces
+from potluck.providers.patience import Patience, Retries
+from potluck.providers.selection import Choice, Selection
 from potluck.providers.succession import Heirs, Succession
+from potluck.providers.terms import Terms
 from potluck.providers.tombstones import TombstoneMemory, Tombstones
+from potluck.quota.calls import NoRecorder, Recorder
 from potluck.quota.limiter import Limiter
 
+__all__ = ["Call", "Chain", "ChainModel"]
+
 SILENCE_S = 30.0
-
-Tool = BaseTool | type | Callable[..., object] | dict[str, Any]  # Any: a JSON schema
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What one call needs of a model, and who may answer it.
-
-    `prefer` and `only` are refs (`provider/model-id`, or a provider's id for all its models);
-    `private` leaves out whoever may train on prompts; `params` are OpenAI's: temperature,
-    max_tokens, stop, seed, response_format. `tool_choice` is `auto`, `none`, `any` or a name.
-    """
-
-    task_type: TaskType = "general"
-    tools: Sequence[Tool] = ()
-    tool_choice: str | None = None
-    prefer: str | None = None
-    only: str | None = None
-    private: bool = False
-    params: Mapping[str, object] = field(default_factory=dict)
-    on_failover: Callable[[ProviderError], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +60,17 @@ class Chain:
         clock: Callable[[], datetime],
         timeout_s: float = 60.0,
         tombstones: Tombstones | None = None,
+        recorder: Recorder | None = None,
+        cache: ResponseCache | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._catalog = catalog
+        self._limiter = limiter
+        self._recorder = recorder or NoRecorder()
+        self._desk = None if cache is None else Desk(cache, clock, self._recorder)
+        self._clock = clock
+        self._sleep = sleep
+        self._paces = Paces()
         self._statuses = [s for s in statuses if s.provider.api != "offline"]
         self._tombstones = tombstones or Tombstones(TombstoneMemory(), clock=clock)
         self._succession = Succession(self._statuses, self._tombstones)
@@ -91,9 +82,13 @@ class Chain:
             for backend in _backends(status, timeout_s)
         ]
         self._heirs = Heirs.of(self._links, self._succession)
-
-        # Whoever has put in a paid key alone wants it used.
-        self._all_cost = all(link.backend.provider.by_name_only for link in self._links)
+        self._selection = Selection(
+            self._links,
+            self._heirs,
+            statuses=self._statuses,
+            outages=self._outages,
+            ordering=Ordering(limiter, self._paces, clock),
+        )
 
     def models(self) -> list[ChainModel]:
         """Every model of the catalog, with whether it can be asked in this process."""
@@ -110,28 +105,48 @@ class Chain:
             model.ref, model.provider, model.context, status.on and end is None, reason
         )
 
+    def attendance(self) -> list[tuple[Backend, Outage | None]]:
+        """Each model on each key, heirs once they are due, with what stands against asking it."""
+        found: dict[tuple[str, int], tuple[Backend, Outage | None]] = {}
+        for link in self._heirs.behind(self._links):
+            if isinstance(link, Heir) and not link.is_due():
+                continue
+            backend = link.backend
+            outage = self._outages.find(
+                backend.provider.id, backend.model.id, account=backend.account
+            )
+            found.setdefault((backend.model.ref, backend.account), (backend, outage))
+        return list(found.values())
+
     def runnable(self, call: Call) -> Runnable[LanguageModelInput, AIMessage]:
         """What answers `call`: ask it with `ainvoke` or `astream`.
 
         Its last member is the offline model. With `only` it is ChainError, which names each
         failure. ChainError is raised too when the request itself is wrong (kind `caller`).
         """
-        out: list[ProviderError] = []
-        links = self._select(call, out)
+        options = options_of(call)
+        if self._desk is None:
+            return self._asking(call, options)
+        return cached(lambda: self._asking(call, options), call, self._desk, options=options)
+
+    def _asking(
+        self, call: Call, options: Mapping[str, object]
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        terms = self._terms(call)
+        choice = self._selection.choose(call, terms, self._catalog)
         course = Course(
             timeout_s=self._catalog.fallback.timeout_seconds,
             outages=self._outages,
+            clock=self._clock,
+            terms=terms,
+            paces=self._paces,
             hedge_after_s=self._catalog.fallback.hedge_after_seconds,
-            known=tuple(out),
+            known=choice.known,
             on_failover=call.on_failover,
         )
-        options = _options(call)
-        may_end_offline = call.only is None or _is_offline(call.only)
+        may_end_offline = call.only is None or is_offline(call.only)
         last = LastResort(attempts=course.attempts) if may_end_offline else None
-        models: list[Member | LastResort] = [
-            Member(links=links, place=place, course=course, last=last)
-            for place in range(len(links))
-        ]
+        models: list[Member | Patience | LastResort] = [*self._members(choice, course, last)]
         if last is not None:
             models.append(last)
         members: list[Runnable[LanguageModelInput, AIMessage]] = [
@@ -141,69 +156,69 @@ class Chain:
             members.append(build_refusal(course.attempts))
         return members[0].with_fallbacks(members[1:], exceptions_to_handle=(ProviderError,))
 
+    async def refresh(self) -> None:
+        """Read how much of each model is used, so that the next calls are ordered by it."""
+        for deployment in {link.backend.deployment for link in self._links}:
+            await self._limiter.uses(deployment)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog whose routes and policy hold now."""
+        return self._catalog
+
+    def apply(self, catalog: Catalog) -> None:
+        """From now on the routes and the policy of this catalog hold; who is on stays."""
+        self._catalog = catalog
+        if self._desk is not None:
+            self._desk.cache.apply(cache_options(catalog.optimization))
+
+    def _terms(self, call: Call) -> Terms:
+        return Terms(
+            task_type=call.task_type,
+            priority=call.priority,
+            thread=call.thread,
+            parts=call.parts,
+            tenant=call.tenant,
+            recorder=self._recorder,
+        )
+
+    def _members(
+        self, choice: Choice, course: Course, last: LastResort | None
+    ) -> Iterator[Member | Patience]:
+        """Each link in its turn; then, behind those that are alike, who waits for one of them.
+
+        While a model of another kind is free nobody waits longer than an interactive call does.
+        """
+        waiting, fallback = self._catalog.waiting, self._catalog.fallback
+        patience_s = waiting.patience_s(course.terms.priority)
+        short_s = min(patience_s, waiting.interactive_seconds)
+        links = [placed.link for placed in choice.links]
+        begins = True
+        for place, placed in enumerate(choice.links):
+            yield Member(links=links, place=place, course=course, last=last, begins=begins)
+            begins = False
+            group = placed.group
+            if place + 1 < len(links) and choice.links[place + 1].group != group:
+                alike = [one.link for one in choice.links[: place + 1] if one.group == group]
+                yield Patience(
+                    links=alike, course=course, last=last, patience_s=short_s, sleep=self._sleep
+                )
+        everyone = [*links, *choice.out]
+        if everyone:
+            yield Patience(
+                links=everyone,
+                course=course,
+                last=last,
+                patience_s=patience_s,
+                retries=Retries(fallback.max_retries, fallback.retry_delay_seconds),
+                sleep=self._sleep,
+                begins=begins,
+            )
+
     async def aclose(self) -> None:
         """Close every connection that a call has opened."""
         backends = [*(link.backend for link in self._links), *self._heirs.backends()]
         await asyncio.gather(*(backend.aclose() for backend in backends), self._tombstones.aclose())
-
-    def _select(self, call: Call, attempts: list[ProviderError]) -> list[Link]:
-        """The links to ask, best first; those known to be out are noted as attempts instead."""
-        wanted = [link for link in self._links if _fits(link.backend, call)]
-        if call.only is not None:
-            wanted = [link for link in wanted if _is_named(link.backend.model, call.only)]
-            if not wanted and not _is_offline(call.only):
-                attempts.append(self._missing(call.only))
-        ready: list[Link] = []
-        doubtful: list[Link] = []
-        for link in self._heirs.behind(self._order(wanted, call)):
-            backend = link.backend
-            if not _fits(backend, call):
-                continue
-            outage = self._outages.find(
-                backend.provider.id, backend.model.id, account=backend.account
-            )
-            if outage is None:
-                ready.append(link)
-            elif outage.certain:
-                # An heir that has a place of its own stands in the list twice
-                if str(outage.error) not in map(str, attempts):
-                    attempts.append(outage.error)
-            else:
-                doubtful.append(link)
-        return ready + doubtful
-
-    def _order(self, links: Iterable[Link], call: Call) -> list[Link]:
-        route = self._catalog.routes.get(call.task_type, ())
-        emergency = self._catalog.fallback.emergency_provider
-
-        def rank(link: Link) -> tuple[bool, int, bool]:
-            model = link.backend.model
-            preferred = call.prefer is not None and _is_named(model, call.prefer)
-            place = next((i for i, name in enumerate(route) if _is_named(model, name)), len(route))
-            return (not preferred, place, model.provider == emergency and place == len(route))
-
-        named = {call.prefer, call.only, *route} - {None}
-        return sorted(
-            (
-                link
-                for link in links
-                if self._all_cost
-                or not link.backend.provider.by_name_only
-                or any(_is_named(link.backend.model, name) for name in named if name)
-            ),
-            key=rank,
-        )
-
-    def _missing(self, ref: str) -> ProviderError:
-        """Why nothing that is on answers to `ref`."""
-        provider, _, model = ref.partition("/")
-        status = next((s for s in self._statuses if s.provider.id == provider), None)
-        if status is not None and not status.on:
-            fault = ProviderFault(ErrorKind.AUTH, ErrorScope.KEY, status.reason)
-        else:
-            message = "it is not in the catalog, or cannot do what this call needs"
-            fault = ProviderFault(ErrorKind.MODEL_GONE, ErrorScope.MODEL, message)
-        return ProviderError(provider, model, fault)
 
 
 def _backends(status: ProviderStatus, timeout_s: float) -> Iterable[Backend]:
@@ -218,36 +233,3 @@ def _backends(status: ProviderStatus, timeout_s: float) -> Iterable[Backend]:
                 timeout_s=timeout_s,
                 silence_s=min(SILENCE_S, timeout_s),
             )
-
-
-def _is_named(model: Model, name: str) -> bool:
-    return name in (model.ref, model.provider)
-
-
-def _is_offline(ref: str) -> bool:
-    return ref.partition("/")[0] == OFFLINE
-
-
-def _fits(backend: Backend, call: Call) -> bool:
-    needs = set()
-    if call.tools:
-        needs.add("tools")
-    wanted = call.params.get("response_format")
-    if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
-        needs.add("json")
-    return needs <= backend.model.capabilities and _is_private_enough(backend.provider, call)
-
-
-def _is_private_enough(provider: Provider, call: Call) -> bool:
-    return not call.private or provider.trains_on_prompts == "no"
-
-
-def _options(call: Call) -> dict[str, object]:
-    options = {key: value for key, value in call.params.items() if value is not None}
-    if isinstance(options.get("stop"), str):
-        options["stop"] = [options["stop"]]
-    if call.tools:
-        options["tools"] = [convert_to_openai_tool(tool) for tool in call.tools]
-        if call.tool_choice is not None:
-            options["tool_choice"] = call.tool_choice
-    return options

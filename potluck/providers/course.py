@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.backend import Backend
 from potluck.providers.catalog import Model
 from potluck.providers.outages import Outages
+from potluck.providers.paces import Paces
+from potluck.providers.terms import Terms
+from potluck.quota.limiter import RefusedError
+from potluck.quota.windows import Deployment
 
 
 @dataclass(slots=True)
@@ -20,20 +25,28 @@ class Course:
 
     timeout_s: float
     outages: Outages
+    clock: Callable[[], datetime]
+    terms: Terms = field(default_factory=Terms)
+    paces: Paces = field(default_factory=Paces)
     hedge_after_s: float | None = None
     known: tuple[ProviderError, ...] = ()
     on_failover: Callable[[ProviderError], None] | None = None
     met: list[ProviderError] = field(default_factory=list)
+    refused: dict[Deployment, RefusedError] = field(default_factory=dict)
+    waited_s: float = 0.0
     _ends_at: float = 0.0
 
     def begin(self) -> None:
         """A new call: nothing met, all of its time left."""
         self.met.clear()
+        self.refused.clear()
+        self.waited_s = 0.0
         self._ends_at = asyncio.get_running_loop().time() + self.timeout_s
 
     def attempts(self) -> tuple[ProviderError, ...]:
-        """Every failure so far, and what was known to be out before."""
-        return (*self.known, *self.met)
+        """Every failure so far, each once, and what was known to be out before or had no room."""
+        found = (*self.known, *self.met, *self.refused.values())
+        return tuple({str(error): error for error in found}.values())
 
     def refusing(self) -> set[str]:
         """The providers that found the request itself wrong."""
@@ -51,6 +64,10 @@ class Course:
         if all(met.fault != fault for met in self.met):
             self.met.append(error)
         return error
+
+    def refuse(self, deployment: Deployment, error: RefusedError) -> None:
+        """A model has no room for the call by our own count, which is no failure of the model."""
+        self.refused[deployment] = error
 
     def note(self, error: ProviderError) -> None:
         """A model failed: keep it, and tell who wants to know."""
@@ -97,13 +114,24 @@ class CourseWatch:
         left_s = self.course.left_s()
         return min(longest_s, left_s if self.is_last else left_s / 2)
 
+    def spoke(self, after_s: float) -> None:
+        """Remember how quick the model is."""
+        self.course.paces.note(self.backend.deployment, after_s)
+
     def answered(self) -> None:
-        """End what was held against the model."""
+        """End what was held against the model; its thread's next call is best answered by it."""
         model = self.backend.model
         self.course.outages.forget(model.provider, model.id, account=self.backend.account)
+        if self.course.terms.thread is not None:
+            self.course.paces.answered(self.course.terms.thread, model.ref)
 
     def failed(self, error: ProviderError) -> None:
-        """Remember it for the next calls."""
+        """Remember it for the next calls; whether there is room, the ledger knows best."""
+        if isinstance(error, RefusedError):
+            self.left()
+            self.course.refuse(self.backend.deployment, error)
+            return
+        self.course.refused.pop(self.backend.deployment, None)
         self.course.outages.note(error, account=self.backend.account, by=self)
         self.course.note(error)
 

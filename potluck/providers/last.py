@@ -96,9 +96,11 @@ class LastResort(AsyncChatModel):
         from potluck.providers.offline import OfflineModel  # noqa: PLC0415 # most chains never need it
 
         attempts = self.attempts()
-        if any(attempt.kind is ErrorKind.CALLER for attempt in attempts):
-            # Nobody took the request as it is: whoever made it must know.
-            raise ChainError(attempts)
+        failure = ChainError(attempts)
+        if failure.is_quota or any(attempt.kind is ErrorKind.CALLER for attempt in attempts):
+            # Quota comes back, and then a model can answer; and whoever made a request that nobody
+            # takes as it is must know.
+            raise failure
         return OfflineModel(why=explain(attempts))
 
 

@@ -3,76 +3,45 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, SkipValidation
 
 from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers import answers
 from potluck.providers.async_model import AsyncChatModel
+from potluck.providers.attempt import Attempt, with_credits
 from potluck.providers.backend import Backend
 from potluck.providers.dialects import MARKS, Keywords, to_vendor
 from potluck.providers.draft import Draft
 from potluck.providers.errors import classify
+from potluck.providers.failures import read_failure
 from potluck.providers.history import repaired
 from potluck.providers.mending import gate_for, mended
 from potluck.providers.offer import Offer
-from potluck.quota.limiter import Limiter, Reservation
+from potluck.providers.response_headers import captured_headers
+from potluck.providers.stated_limits import stated_in_headers
+from potluck.providers.stated_limits_texts import stated_in_failure
+from potluck.providers.terms import Terms
+from potluck.providers.watch import Watch
+from potluck.quota.limiter import Limiter
+from potluck.quota.windows import Amounts
 
 _DONE = frozenset({"stop", "end_turn", "eos", "stop_sequence"})
 _FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blocklist", "recitation"})
 
 
-class Watch(Protocol):
-    """Is asked before a link's call, and told how it ended."""
-
-    def check(self) -> None:
-        """Raise ProviderError when the call would only fail, or when there is no time for it."""
-
-    def patience_s(self, longest_s: float) -> float:
-        """How long the model may be silent now; at most `longest_s`."""
-
-    def answered(self) -> None:
-        """The call gave an answer."""
-
-    def failed(self, error: ProviderError) -> None:
-        """The call failed."""
-
-    def left(self) -> None:
-        """Nobody waited for the end of the call."""
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One call under way: the room it holds, and what is known of its use."""
-
-    estimate: int
-    reservation: Reservation | None = None
-    used: int = 0
-    begun: bool = False
-
-    def note(self, generation: ChatGeneration) -> None:
-        self.used += answers.used_tokens(generation.message)
-
-    async def settle(self, *, failed: bool) -> None:
-        if self.reservation is None:
-            return
-        if failed and not self.begun and not self.used:
-            await self.reservation.release()
-        else:
-            await self.reservation.commit(self.used or self.estimate)
-
-
 class Link(AsyncChatModel):
     """One provider's model; asynchronous only.
 
-    Each call holds room in the model's limits or fails at once. Nothing of a stream goes out that
+    Each call holds room in the model's limits, for which it waits no longer than its terms say, or
+    fails. Nothing of a stream goes out that
     another model could not go on from: chunks are held back until one says something, tool calls
     until they are whole. Raises ProviderError for everything that the vendor's class raises, for
     empty answers, and for streams that end before the answer does.
@@ -82,6 +51,7 @@ class Link(AsyncChatModel):
     limiter: SkipValidation[Limiter] = Field(exclude=True)
     clock: Callable[[], datetime] = Field(exclude=True)
     watch: SkipValidation[Watch | None] = Field(default=None, exclude=True)
+    terms: SkipValidation[Terms] = Field(default_factory=Terms, exclude=True)
 
     @property
     def _llm_type(self) -> str:
@@ -108,8 +78,9 @@ class Link(AsyncChatModel):
             inner, options = await self._to_vendor(kwargs)
             history = self._history(messages)
             async with self._within(self.backend.timeout_s):
-                # The inner method itself: its public door would report every call a second time
-                result = await inner._agenerate(history, stop=stop, **options)  # noqa: SLF001
+                with captured_headers(attempt.seen):
+                    # The inner method itself: its public door would report every call twice
+                    result = await inner._agenerate(history, stop=stop, **options)  # noqa: SLF001
             generation = result.generations[0]
             attempt.note(generation)
             if not answers.is_answer(generation.message):
@@ -149,11 +120,12 @@ class Link(AsyncChatModel):
             history = self._history(messages)
             offer = Offer.of(options)
             draft = Draft(gate_for(offer))
-            async with aclosing(self._chunks(inner, history, stop, keywords)) as chunks:
+            stream = self._chunks(inner, history, stop, keywords, attempt)
+            async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     attempt.note(chunk)
                     ready = draft.take(chunk)
-                    attempt.begun = draft.said
+                    attempt.say(begun=draft.said)
                     for message in ready:
                         yield message
             self._check_end(draft, may_be_empty=may_be_empty)
@@ -171,6 +143,7 @@ class Link(AsyncChatModel):
         history: list[BaseMessage],
         stop: list[str] | None,
         options: Keywords,
+        attempt: Attempt,
     ) -> AsyncGenerator[ChatGenerationChunk]:
         """The vendor's chunks, each within the time limit."""
         stream = inner._astream(history, stop=stop, **options)  # noqa: SLF001 # see _agenerate
@@ -178,7 +151,9 @@ class Link(AsyncChatModel):
         async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", stream)):
             while True:
                 async with self._within(self.backend.silence_s):
-                    chunk = await anext(stream, None)
+                    with captured_headers(attempt.seen):
+                        chunk = await anext(stream, None)
+                self._learn(attempt)
                 if chunk is None:
                     return
                 yield chunk
@@ -245,39 +220,70 @@ class Link(AsyncChatModel):
     @asynccontextmanager
     async def _attempt(
         self, messages: Sequence[BaseMessage], options: Mapping[str, object]
-    ) -> AsyncIterator[_Attempt]:
+    ) -> AsyncIterator[Attempt]:
         """Hold room for a call, turn what goes wrong into ProviderError, settle what was used."""
-        estimate = answers.estimate_tokens(messages, options)
-        attempt = _Attempt(estimate)
+        attempt = Attempt(self._estimate(messages, options))
         failure: ProviderError | None = None
         answered = False
         if self.watch is not None:
             self.watch.check()
         try:
-            attempt.reservation = await self._reserve(estimate)
+            await self._reserve(attempt)
             yield attempt
             answered = True
         except ProviderError as error:
             failure = error
             raise
         except Exception as error:  # a vendor's class raises whatever its parts raise
-            failure = self._classified(error, begun=attempt.begun)
+            failure = self._classified(error, attempt)
             raise failure from error
         finally:
+            self._learn(attempt)
+            self._record(attempt, failure, answered=answered)
             self._report(failure, answered=answered)
-            await attempt.settle(failed=failure is not None)
+            await attempt.settle(self.backend.model, failed=failure is not None)
 
-    async def _reserve(self, estimate: int) -> Reservation:
-        model = self.backend.model
-        if model.context is not None and estimate > model.context:
-            message = f"about {estimate} tokens are more than its context of {model.context}"
+    def _estimate(self, messages: Sequence[BaseMessage], options: Mapping[str, object]) -> Amounts:
+        return with_credits(answers.estimate(messages, options), self.backend.model)
+
+    async def _reserve(self, attempt: Attempt) -> None:
+        model, estimate = self.backend.model, attempt.estimate
+        tokens = estimate.of("tokens")
+        if model.context is not None and tokens > model.context:
+            message = f"about {tokens:.0f} tokens are more than its context of {model.context}"
             raise self._error(ErrorKind.TOO_LARGE, message)
-        return await self.limiter.reserve(model, estimate, account=self.backend.account)
+        attempt.reservation = await self.limiter.reserve(
+            self.backend.deployment,
+            estimate,
+            priority=self.terms.priority,
+            patience_s=self.terms.patience_s,
+        )
+        attempt.send()
 
-    def _classified(self, error: Exception, *, begun: bool) -> ProviderError:
-        model = self.backend.model
-        found = classify(error, provider=model.provider, model=model.id, now=self.clock())
-        if begun and found.fault.scope is ErrorScope.PROVIDER:
+    def _learn(self, attempt: Attempt) -> None:
+        """What the headers that came meanwhile say of the model's limits."""
+        headers = attempt.new_headers()
+        if headers:
+            provider = self.backend.provider
+            stated = stated_in_headers(provider.id, provider.api, headers, self.clock())
+            self.limiter.learn(self.backend.deployment, stated)
+
+    def _record(self, attempt: Attempt, failure: ProviderError | None, *, answered: bool) -> None:
+        deployment = self.backend.deployment
+        if attempt.sent and attempt.first_word_s is not None and self.watch is not None:
+            self.watch.spoke(attempt.first_word_s)
+        self.terms.recorder.note(
+            attempt.record(
+                deployment, self.terms, failure=failure, answered=answered, now=self.clock()
+            )
+        )
+
+    def _classified(self, error: Exception, attempt: Attempt) -> ProviderError:
+        model, now = self.backend.model, self.clock()
+        stated = stated_in_failure(read_failure(error), model.provider, now)
+        self.limiter.learn(self.backend.deployment, stated)
+        found = classify(error, provider=model.provider, model=model.id, now=now)
+        if attempt.begun and found.fault.scope is ErrorScope.PROVIDER:
             # One connection broke, to a provider that can be reached
             fault = replace(found.fault, scope=ErrorScope.MODEL)
             return ProviderError(model.provider, model.id, fault)

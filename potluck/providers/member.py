@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
@@ -28,11 +29,16 @@ class Member(AsyncChatModel):
 
     Raises ProviderError while nothing of an answer is out, so that the next member is asked. A
     stream that dies later is finished by the links after it, and its reader sees one answer. When
-    they all fail it ends with a plain word on why, or without `last` with ChainError.
+    they all fail it ends with a plain word on why, or without `last` with ChainError. The call
+    `begins` at its first member; only its own link may wait `patience_s` for room, and is asked
+    although it failed in this call before when it is its turn `again`.
     """
 
     links: SkipValidation[Sequence[Link]] = Field(exclude=True)
     place: int
+    begins: bool = False
+    again: bool = False
+    patience_s: float = 0.0
     course: SkipValidation[Course] = Field(exclude=True)
     last: SkipValidation[LastResort | None] = Field(default=None, exclude=True)
 
@@ -191,13 +197,16 @@ class Member(AsyncChatModel):
             raise ChainError(self.course.attempts()) from error
 
     def _begin(self) -> Turns:
-        if self.place == 0:
+        if self.begins:
             self.course.begin()
         return Turns(self.links, self.place)
 
     def _watched(self, turn: Turn) -> Link:
-        watch = CourseWatch(self.course, turn.link.backend, is_last=turn.is_last, again=turn.again)
-        return turn.link.model_copy(update={"watch": watch})
+        own = turn.link is self.links[self.place]
+        again = turn.again or (own and self.again)
+        watch = CourseWatch(self.course, turn.link.backend, is_last=turn.is_last, again=again)
+        terms = replace(self.course.terms, patience_s=self.patience_s if own else 0.0)
+        return turn.link.model_copy(update={"watch": watch, "terms": terms})
 
 
 def _request(turn: Turn, told: Told, messages: list[BaseMessage]) -> list[BaseMessage]:

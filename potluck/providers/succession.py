@@ -103,7 +103,7 @@ def _named(name: str, like: Model, provider: Provider) -> Model:
         listed = next((model for model in provider.models if model.id == wanted), None)
         if listed is not None:
             return listed
-    return replace(like, id=name, replacement=None, checked_on=None, source=None)
+    return replace(like, id=name, replacement=None, price=None, checked_on=None, source=None)
 
 
 def _served(statuses: Iterable[ProviderStatus]) -> Iterator[_Served]:

@@ -26,7 +26,7 @@ from potluck.providers.backend import Backend
 from potluck.providers.catalog import Api, Model, Provider
 from potluck.providers.history_calls import NOTHING, UNFINISHED
 from potluck.providers.link import Link
-from potluck.quota.limiter import RateLimiter
+from potluck.quota.limiter import NoLimiter
 from potluck.simulator.reply import Reply
 from potluck.simulator.request import ModelRequest
 from potluck.simulator.request import ToolCall as Called
@@ -119,7 +119,7 @@ def build_link(provider_id: str, simulator: SimulatorServer) -> Link:
     provider = Provider(provider_id, api, None, (), (model,))
     url = simulator.provider_url(provider_id, path)
     backend = Backend(provider, model, SecretStr("made-up"), url, timeout_s=10)
-    return Link(backend=backend, limiter=RateLimiter(now), clock=now)
+    return Link(backend=backend, limiter=NoLimiter(), clock=now)
 
 
 def now() -> datetime:

@@ -22,7 +22,7 @@ from potluck.providers.async_model import AsyncChatModel
 from potluck.providers.backend import Backend
 from potluck.providers.chain import Call, Chain
 from potluck.providers.link import Link
-from potluck.quota.limiter import RateLimiter
+from potluck.quota.limiter import NoLimiter
 from potluck.simulator.reply import FaultKind, Reply
 from potluck.simulator.request import ModelRequest
 from potluck.simulator.schema import sample
@@ -128,7 +128,7 @@ class OneLink:
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        return {"backend": self.backend, "limiter": RateLimiter(now), "clock": now}
+        return {"backend": self.backend, "limiter": NoLimiter(), "clock": now}
 
     @property
     def supports_model_override(self) -> bool:

@@ -17,8 +17,13 @@ from pydantic import Field, SecretStr
 
 from potluck.providers.backend import Backend
 from potluck.providers.catalog import Catalog, Model, Provider, ProviderStatus
+from potluck.providers.catalog_budgets import rules_of
 from potluck.providers.chain import Chain
-from potluck.quota.limiter import RateLimiter
+from potluck.quota.budgets import Budgets
+from potluck.quota.calls import CallRecord
+from potluck.quota.limiter import QuotaLimiter
+from potluck.quota.memory_ledger import MemoryLedger
+from potluck.quota.waiting import Lines
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -32,6 +37,12 @@ class FakeClock:
 
     def advance(self, **span: float) -> None:
         self.now += timedelta(**span)
+
+    async def sleep(self, seconds: float) -> None:
+        """Time passes at once, but others get their turn before and after."""
+        await asyncio.sleep(0)
+        self.advance(seconds=seconds)
+        await asyncio.sleep(0)
 
 
 @dataclass(frozen=True)
@@ -153,6 +164,11 @@ class World:
     scripts: dict[str, ScriptedModel] = field(default_factory=dict)
     stall: Stall = field(default_factory=Stall)
     cut: Cut = field(default_factory=Cut)
+    records: list[CallRecord] = field(default_factory=list)
+    limiter: QuotaLimiter | None = None
+
+    def note(self, record: CallRecord) -> None:
+        self.records.append(record)
 
     def add(
         self, ref: str, *replies: Any, provider: dict[str, Any] | None = None, **model: Any
@@ -183,9 +199,20 @@ class World:
             )
             for provider in self.providers.values()
         ]
-        catalog = {"routes": {}, **catalog}
+        made = Catalog(self.providers, **{"routes": {}, **catalog})
+        self.limiter = QuotaLimiter(
+            Budgets(rules_of(made)),
+            MemoryLedger(self.clock),
+            clock=self.clock,
+            lines=Lines(self.clock.sleep),
+        )
         chain = Chain(
-            Catalog(self.providers, **catalog), statuses, RateLimiter(self.clock), clock=self.clock
+            made,
+            statuses,
+            self.limiter,
+            clock=self.clock,
+            recorder=self,
+            sleep=self.clock.sleep,
         )
         for link in chain._links:
             link.backend._built = self.scripts[link.backend.model.ref]

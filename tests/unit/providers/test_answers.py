@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from potluck.providers.answers import estimate_tokens, is_answer, says_something
+from potluck.providers.answers import estimate, is_answer, says_something
 
 CALL = {"name": "look", "args": {}, "id": "1", "type": "tool_call"}
 BROKEN = {"name": "look", "args": "{", "id": "1", "error": None, "type": "invalid_tool_call"}
@@ -36,7 +36,8 @@ def test_the_estimate_grows_with_text_tools_and_the_answer_asked_for() -> None:
     messages = [HumanMessage("hello " * 50)]
     tool = {"type": "function", "function": {"name": "look", "description": "Look " * 40}}
     options: list[dict[str, Any]] = [{"max_tokens": 10}, {"max_tokens": 1000}, {"tools": [tool]}]
-    small, large, tools = (estimate_tokens(messages, given) for given in options)
-    assert large - small == 990
-    assert tools > estimate_tokens(messages, {})
-    assert 70 <= small <= 120
+    small, large, tools = (estimate(messages, given) for given in options)
+    assert (small.output_tokens, large.output_tokens) == (10, 1000)
+    assert small.input_tokens == large.input_tokens
+    assert tools.input_tokens > small.input_tokens
+    assert 60 <= small.input_tokens <= 110

@@ -1,5 +1,6 @@
 """The catalog's files: what loads, what it means, and how each mistake is reported."""
 
+import json
 import re
 from dataclasses import replace
 from datetime import date
@@ -12,8 +13,18 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from potluck.errors import ConfigError
-from potluck.providers.catalog import Catalog, Fallback, Limits, Optimization
+from potluck.providers.catalog import (
+    Catalog,
+    Fallback,
+    Limits,
+    Optimization,
+    Parking,
+    UsageHistory,
+    Waiting,
+)
 from potluck.providers.catalog_file import load_catalog
+from potluck.quota.limits import Resets
+from potluck.quota.limits import names as limit_names
 from potluck.settings import PROJECT_DIR
 
 GROQ = "providers:\n  groq: {model: a}\n"
@@ -362,6 +373,77 @@ class TestLimits:
         first, _ = self.limits(tmp_path, "rate_limits: {groq_llama: {requests_per_minute: 3}}")
         assert first.requests_per_minute == 3
 
+    def test_what_the_user_said_himself_is_known(self, tmp_path: Path) -> None:
+        text = """
+            rate_limits: {groq: {requests_per_day: 40, requests_per_minute: 5}}
+            daily_limits: {groq: 7}
+        """
+        catalog = load(tmp_path, self.PROVIDERS, text)
+        assert catalog.providers["groq"].set_by_user == {"requests_per_day"}
+        assert [m.set_by_user for m in catalog.models()] == [{"requests_per_minute"}] * 2
+
+    def test_every_window_can_be_stated(self, tmp_path: Path) -> None:
+        stated = dict.fromkeys(limit_names(), 5)
+        text = f"providers: {{groq: {{models: [{{id: a, limits: {json.dumps(stated)}}}]}}}}"
+        [limits] = [model.limits for model in load(tmp_path, text).models()]
+        assert dict(limits.stated()) == stated
+
+    def test_how_periods_end_is_the_providers_fact(self, tmp_path: Path) -> None:
+        text = """
+            providers:
+              groq:
+                model: a
+                minute_resets: refill
+                day_resets: America/Los_Angeles
+                keys_share_limits: true
+              together: {model: b}
+        """
+        groq, together = load(tmp_path, text).providers.values()
+        assert groq.resets == Resets("refill", "America/Los_Angeles", "UTC")
+        assert together.resets == Resets("rolling", "rolling", "UTC")
+        assert (groq.keys_share_limits, together.keys_share_limits) == (True, False)
+
+    @pytest.mark.parametrize(
+        ("text", "free", "paid"),
+        [
+            ("", 1.0, 0.9),
+            ("stop_at: 0.8", 0.8, 0.8),
+            ("stop_at: {openai: 0.5}", 1.0, 0.5),
+            ("stop_at: {everyone: 0.95, openai: 0.5}", 0.95, 0.5),
+        ],
+    )
+    def test_stops_near_the_limit_where_calls_cost_money_or_the_user_says_so(
+        self, tmp_path: Path, text: str, free: float, paid: float
+    ) -> None:
+        providers = "providers: {groq: {model: a}, openai: {model: b, paid: true}}"
+        catalog = load(tmp_path, providers, text)
+        assert [p.stop_at for p in catalog.providers.values()] == [free, paid]
+
+    def test_policy_is_kept(self, tmp_path: Path) -> None:
+        text = """
+            reserve_for_interactive: 0.5
+            waiting: {interactive_seconds: 1, background_seconds: 9}
+            parking: {wait_limit_seconds: 5}
+            usage: {keep_days: 7}
+            optimization: {cache_max_megabytes: 8}
+        """
+        catalog = load(tmp_path, GROQ, text)
+        assert catalog.reserve_for_interactive == 0.5
+        assert catalog.waiting == Waiting(1, 9)
+        assert [catalog.waiting.patience_s(p) for p in ("interactive", "batch")] == [1, 9]
+        assert catalog.parking == Parking(5)
+        assert catalog.usage == UsageHistory(7)
+        assert catalog.optimization.cache_max_megabytes == 8
+
+    def test_routes_of_limits_yaml_beat_those_of_providers_yaml(self, tmp_path: Path) -> None:
+        providers = """
+            providers: {groq: {model: a}, together: {model: b}}
+            routes: {general: [groq], simple_task: [groq]}
+        """
+        catalog = load(tmp_path, providers, "routes: {general: [together_ai]}")
+        assert catalog.routes["general"] == ("together",)
+        assert catalog.routes["simple_task"] == ("groq",)
+
     def test_privacy_is_kept(self, tmp_path: Path) -> None:
         assert load(tmp_path, GROQ, "privacy: private").privacy == "private"
 
@@ -471,6 +553,26 @@ PROVIDER_MISTAKES = {
     "model twice": (
         "providers:\n  groq:\n    models:\n      - a\n      - id: a\n", 5, "`a` twice", "Remove",
     ),
+    "unknown time zone": (
+        "providers:\n  groq:\n    model: a\n    day_resets: America/Los_Angles\n", 4,
+        "there is no such time zone", "Write rolling, refill, or a time zone such as UTC",
+    ),
+    "a path for a time zone": (
+        "providers:\n  groq:\n    model: a\n    month_resets: ../UTC\n", 4,
+        "there is no such time zone", "Write rolling",
+    ),
+    "unknown reset of the minute": (
+        "providers:\n  groq:\n    model: a\n    minute_resets: UTC\n", 4, "('UTC')",
+        "Write rolling or refill",
+    ),
+    "negative limit": (
+        "providers:\n  groq:\n    model: a\n    limits: {concurrent_requests: -1}\n", 4, "(-1)",
+        "Write a whole number above 0",
+    ),
+    "half a rate of credits": (
+        "providers:\n  groq:\n    models:\n    - {id: a, credits: {input: 1}}\n", 4,
+        "credits.output` is missing", "Add `output:`",
+    ),
     "route to nobody": (
         f"{GROQ}routes:\n  general:\n    - groq\n    - gorq\n", 6, "names `gorq`",
         "Did you mean `groq`?",
@@ -509,6 +611,30 @@ LIMIT_MISTAKES = {
     "no lifetime": ("optimization: {cache_ttl_hours: 0}\n", 1, "(0)", "Write hours above 0"),
     "word for a switch": ("optimization: {enable_caching: 1}\n", 1, "(1)", "Write true or false"),
     "privacy": ("privacy: secret\n", 1, "('secret')", "Write private or any"),
+    "share of more than all": ("stop_at: 1.5\n", 1, "(1.5)", "Write a share above 0"),
+    "share of nothing": (
+        "stop_at:\n  groq: 0\n", 2, "`stop_at.groq` (0)", "Write a share above 0",
+    ),
+    "share of nobody": ("stop_at: {grok: 0.5}\n", 1, "names `grok`", "Did you mean `groq`?"),
+    "everything reserved": (
+        "reserve_for_interactive: 1\n", 1, "(1)", "Write a share from 0 up to less than 1",
+    ),
+    "negative share": ("reserve_for_interactive: -0.1\n", 1, "(-0.1)", "Write a share from 0"),
+    "negative wait": ("waiting: {interactive_seconds: -2}\n", 1, "(-2)", "Write seconds from 0"),
+    "unknown priority": (
+        "waiting: {batch_second: 2}\n", 1, "batch_second` is not known", "background_seconds",
+    ),
+    "no days": ("usage: {keep_days: 0}\n", 1, "(0)", "Write a whole number above 0"),
+    "no megabytes": ("optimization: {cache_max_megabytes: 0}\n", 1, "(0)", "megabytes above 0"),
+    "negative parking": ("parking: {wait_limit_seconds: -1}\n", 1, "(-1)", "Write seconds"),
+    "route to nobody": ("routes: {general: [gorq]}\n", 1, "names `gorq`", "Did you mean `groq`?"),
+    "negative credits": (
+        "rate_limits:\n  groq: {credits_per_day: -5}\n", 2, "(-5)", "Write a number above 0",
+    ),
+    "unknown period": (
+        "rate_limits:\n  groq: {requests_per_week: 5}\n", 2, "requests_per_week` is not known",
+        "Did you mean",
+    ),
 }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """A link gives a vendor's answer under our name, or one ProviderError, and counts what it used."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -9,32 +10,48 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.tools import tool
 
-from potluck.errors import ErrorKind, PotluckError, ProviderError
+from potluck.errors import ChainError, ErrorKind, PotluckError, ProviderError
+from potluck.providers.catalog import CreditRate, Limits
+from potluck.providers.chain import Call
 from potluck.providers.link import Link
-from potluck.quota.limiter import LimitedModel, Reservation
+from potluck.quota.limiter import NoLimiter, Reservation
+from potluck.quota.windows import Amounts, Deployment, Priority, StatedLimit
 
 Say = Callable[..., AIMessageChunk]
 REF = "groq/m"
 
 
-class Ledger:
+class Ledger(NoLimiter):
     """Admits everything and keeps what was done with each reservation."""
 
     def __init__(self) -> None:
-        self.estimates: list[int] = []
-        self.keys: list[tuple[str, str, int]] = []
-        self.settled: list[int | str] = []
+        self.estimates: list[float] = []
+        self.asked: list[tuple[Deployment, Priority, float]] = []
+        self.settled: list[float | str] = []
+        self.learned: list[StatedLimit] = []
+        self.used: list[Amounts] = []
 
-    async def reserve(self, model: LimitedModel, tokens: int, *, account: int = 0) -> Reservation:
-        self.estimates.append(tokens)
-        self.keys.append((model.provider, model.id, account))
+    async def reserve(
+        self,
+        deployment: Deployment,
+        estimate: Amounts,
+        *,
+        priority: Priority = "interactive",
+        patience_s: float = 0.0,
+    ) -> Reservation:
+        self.estimates.append(estimate.of("tokens"))
+        self.asked.append((deployment, priority, patience_s))
         return self
 
-    async def commit(self, tokens: int) -> None:
-        self.settled.append(tokens)
+    async def commit(self, used: Amounts) -> None:
+        self.used.append(used)
+        self.settled.append(used.of("tokens"))
 
     async def release(self) -> None:
         self.settled.append("released")
+
+    def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:  # noqa: ARG002 # the protocol's
+        self.learned.extend(stated)
 
 
 @pytest.fixture
@@ -277,6 +294,9 @@ async def test_tells_its_watch_how_each_call_ended(make_link: Any, speak: Say) -
         def check(self) -> None:
             self.seen.append("asked")
 
+        def spoke(self, after_s: float) -> None:
+            assert after_s >= 0
+
         def answered(self) -> None:
             self.seen.append("answered")
 
@@ -321,3 +341,44 @@ async def test_traces_are_told_its_name_and_none_of_its_parts(make_link: Any) ->
     assert repr(link) == "Link(groq/m)"
     assert "Backend" not in repr(trace.told)
     assert trace.told[1]["metadata"]["ls_model_name"] == "m"
+
+
+class TestRecords:
+    """Each call is noted for the usage history, whatever came of it."""
+
+    async def test_an_answer_with_its_tokens_times_and_terms(self, world: Any, speak: Say) -> None:
+        world.add("a/1", [speak("hello"), speak("", tokens=9)])
+        call = Call(task_type="simple_task", priority="batch", parts=3, tenant="t")
+        _ = [chunk async for chunk in world.chain().runnable(call).astream("hi")]
+        [record] = world.records
+        assert (record.outcome, record.error) == ("answered", None)
+        assert (record.input_tokens, record.output_tokens) == (8, 1)
+        assert (record.task_type, record.priority) == ("simple_task", "batch")
+        assert (record.parts, record.tenant) == (3, "t")
+        assert record.key_id == sha256(b"key-0").hexdigest()[:8]
+        assert record.first_token_s is not None
+        assert 0 < record.first_token_s <= record.duration_s
+
+    async def test_failures_refusals_and_those_who_left(self, world: Any, speak: Say) -> None:
+        world.add("a/1", ConnectionError("gone"))
+        world.add("b/2", [speak("one"), speak("two")], limits=Limits(requests_per_minute=1))
+        chain = world.chain()
+        stream = chain.runnable(Call(only="b/2")).astream("hi")
+        await anext(stream)
+        await stream.aclose()
+        # LangChain leaves the generators inside it to the event loop
+        await asyncio.sleep(0.01)
+        for only in ("a/1", "b/2"):
+            with pytest.raises(ChainError):
+                await chain.runnable(Call(only=only)).ainvoke("hi")
+        found = [(record.provider, record.outcome, record.error) for record in world.records]
+        assert found[:2] == [("b", "cancelled", None), ("a", "failed", "network")]
+        assert set(found[2:]) == {("b", "refused", "minute")}
+
+
+async def test_credits_are_counted_at_the_models_rate(
+    make_link: Any, ledger: Ledger, speak: Say
+) -> None:
+    rate = CreditRate(input=1_000_000, output=2_000_000)
+    await make_link(speak("a", tokens=10), credits=rate).ainvoke("hi")
+    assert ledger.used[-1].credits == 9 + 2

@@ -11,7 +11,7 @@ from graph.agent import graph
 from potluck.engine import Engine, use_engine
 from potluck.providers.catalog import Catalog
 from potluck.providers.chain import Chain
-from potluck.quota.limiter import RateLimiter
+from potluck.quota.limiter import NoLimiter
 from potluck.settings import Settings
 from tools.workspace import Workspace
 
@@ -23,7 +23,7 @@ def now() -> datetime:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     catalog = Catalog({}, {})
-    chain = Chain(catalog, (), RateLimiter(now), clock=now)
+    chain = Chain(catalog, (), NoLimiter(), clock=now)
     with use_engine(Engine(Settings(potluck_home=tmp_path), catalog, (), chain)):
         yield tmp_path
 

@@ -1,0 +1,72 @@
+"""What one call needs of a model, and who may answer it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from potluck.cache.responses import CacheMode
+from potluck.errors import ProviderError
+from potluck.providers.backend import Backend
+from potluck.providers.catalog import OFFLINE, TaskType
+from potluck.quota.windows import Priority
+
+Tool = BaseTool | type | Callable[..., object] | dict[str, Any]  # Any: a JSON schema
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call needs of a model, and who may answer it.
+
+    `prefer` and `only` are refs (`provider/model-id`, or a provider's id for all its models);
+    `private` leaves out whoever may train on prompts; `params` are OpenAI's: temperature,
+    max_tokens, stop, seed, response_format. `tool_choice` is `auto`, `none`, `any` or a name.
+    The calls of one `thread` go to one model while it makes no difference; `parts` is how many
+    steps of a plan share the call. `cache`: `use` an answer that is kept, `refresh` it, or `off`.
+    """
+
+    task_type: TaskType = "general"
+    tools: Sequence[Tool] = ()
+    tool_choice: str | None = None
+    prefer: str | None = None
+    only: str | None = None
+    private: bool = False
+    params: Mapping[str, object] = field(default_factory=dict)
+    on_failover: Callable[[ProviderError], None] | None = None
+    priority: Priority = "interactive"
+    thread: str | None = None
+    tenant: str = ""
+    cache: CacheMode = "use"
+    parts: int = 1
+
+
+def is_offline(ref: str) -> bool:
+    """Whether the offline model is asked for by name."""
+    return ref.partition("/")[0] == OFFLINE
+
+
+def fits(backend: Backend, call: Call, *, private: bool) -> bool:
+    """Whether the model can do what the call needs; `private`: and never trains on prompts."""
+    needs = set()
+    if call.tools:
+        needs.add("tools")
+    wanted = call.params.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+        needs.add("json")
+    if private and backend.provider.trains_on_prompts != "no":
+        return False
+    return needs <= backend.model.capabilities
+
+
+def options_of(call: Call) -> dict[str, object]:
+    """Tools and parameters as every link takes them."""
+    options = {key: value for key, value in call.params.items() if value is not None}
+    if isinstance(options.get("stop"), str):
+        options["stop"] = [options["stop"]]
+    if call.tools:
+        options["tools"] = [convert_to_openai_tool(tool) for tool in call.tools]
+        if call.tool_choice is not None:
+            options["tool_choice"] = call.tool_choice
+    return options

@@ -1,0 +1,195 @@
+"""The member of a chain that waits: for models that have no room, or failed, for a moment."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from pydantic import Field, SkipValidation
+
+from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.providers.async_model import AsyncChatModel
+from potluck.providers.course import Course
+from potluck.providers.last import LastResort
+from potluck.providers.link import Link
+from potluck.providers.member import Member
+from potluck.quota.limiter import WORTH_WAITING
+
+_MAY_PASS = frozenset({ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
+# A model that is refused again and again after its time was up is not waited for any longer
+_MOST_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a chain that failed in a way that may pass is asked again, and after how long."""
+
+    count: int = 0
+    delay_s: float = 0.0
+
+
+class Patience(AsyncChatModel):
+    """Asks the first of `links` that is back within `patience_s`; asynchronous only.
+
+    `patience_s` is for the whole call: what members before it have waited is gone. Raises
+    ProviderError when nobody is back in time.
+    """
+
+    links: SkipValidation[Sequence[Link]] = Field(exclude=True)
+    course: SkipValidation[Course] = Field(exclude=True)
+    last: SkipValidation[LastResort | None] = Field(default=None, exclude=True)
+    sleep: SkipValidation[Callable[[float], Awaitable[object]]] = Field(
+        default=asyncio.sleep, exclude=True
+    )
+    patience_s: float
+    retries: SkipValidation[Retries] = Field(default_factory=Retries, exclude=True)
+    begins: bool = False
+
+    @property
+    def _llm_type(self) -> str:
+        return "potluck-patience"
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
+        **kwargs: Any,  # Any: BaseChatModel's own signature
+    ) -> ChatResult:
+        async with aclosing(self._members()) as members:
+            async for member in members:
+                try:
+                    return await member._agenerate(messages, stop, **kwargs)  # noqa: SLF001 # ours
+                except ProviderError:
+                    # The course has noted it
+                    continue
+        raise self._nobody()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
+        **kwargs: Any,  # Any: BaseChatModel's own signature
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async with aclosing(self._members()) as members:
+            async for member in members:
+                # It raises only while nothing of the answer is out
+                try:
+                    async with aclosing(_stream(member, messages, stop, kwargs)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+                except ProviderError:
+                    continue
+                else:
+                    return
+        raise self._nobody()
+
+    async def _members(self) -> AsyncGenerator[Member]:
+        """Who is to be asked next, when it is worth it."""
+        if self.begins:
+            self.course.begin()
+        async with aclosing(self._returning()) as returning:
+            async for member in returning:
+                yield member
+        async with aclosing(self._again()) as again:
+            async for member in again:
+                yield member
+
+    async def _returning(self) -> AsyncGenerator[Member]:
+        """Each time, the model that is back first."""
+        tries = dict.fromkeys(range(len(self.links)), 0)
+        while True:
+            left_s = min(self.patience_s - self.course.waited_s, self.course.left_s())
+            waits = {
+                place: wait_s
+                for place, link in enumerate(self.links)
+                if tries[place] < _MOST_TRIES
+                and (wait_s := self._wait_s(link)) is not None
+                and wait_s < left_s
+            }
+            if not waits:
+                return
+            place = min(waits, key=lambda place: waits[place])
+            tries[place] += 1
+            began = self.course.clock()
+            if self.links[place].backend.deployment not in self.course.refused:
+                await self.sleep(max(0.0, waits[place]))
+            spent_s = (self.course.clock() - began).total_seconds()
+            yield self._member(place, patience_s=max(0.0, left_s - spent_s))
+            self.course.waited_s += (self.course.clock() - began).total_seconds()
+
+    async def _again(self) -> AsyncGenerator[Member]:
+        """All that may have recovered, once more."""
+        for _ in range(self.retries.count):
+            links = [link for link in self.links if self._may_have_recovered(link)]
+            if not links or self._is_offline() or self.course.left_s() <= self.retries.delay_s:
+                return
+            await self.sleep(self.retries.delay_s)
+            for place in range(len(links)):
+                yield Member(
+                    links=links, place=place, course=self.course, last=self.last, again=True
+                )
+
+    def _member(self, place: int, *, patience_s: float) -> Member:
+        """The link at that place; the others finish what it may begin."""
+        links = [self.links[place], *self.links[:place], *self.links[place + 1 :]]
+        return Member(
+            links=links,
+            place=0,
+            course=self.course,
+            last=self.last,
+            again=True,
+            patience_s=patience_s,
+        )
+
+    def _wait_s(self, link: Link) -> float | None:
+        """How long until the link has room or its outage ends; None: that is not waited for."""
+        refused = self.course.refused.get(link.backend.deployment)
+        if refused is not None:
+            until = refused.fault.until
+            if refused.kind not in WORTH_WAITING or until is None:
+                return None
+        else:
+            backend = link.backend
+            outage = self.course.outages.find(
+                backend.provider.id, backend.model.id, account=backend.account
+            )
+            if outage is None or outage.error.kind not in WORTH_WAITING:
+                return None
+            until = outage.until
+        return max(timedelta(), until - self.course.clock()).total_seconds()
+
+    def _may_have_recovered(self, link: Link) -> bool:
+        backend = link.backend
+        outage = self.course.outages.find(
+            backend.provider.id, backend.model.id, account=backend.account
+        )
+        if outage is not None and outage.certain:
+            return False
+        return any(
+            error.kind in _MAY_PASS
+            for error in self.course.met
+            if (error.provider, error.model) == (backend.provider.id, backend.model.id)
+        )
+
+    def _is_offline(self) -> bool:
+        """Whether nothing could be reached at all, which is no matter of seconds."""
+        return all(error.kind is ErrorKind.NETWORK for error in self.course.met)
+
+    def _nobody(self) -> ProviderError:
+        model = self.links[0].backend.model
+        fault = ProviderFault(ErrorKind.UNKNOWN, ErrorScope.REQUEST, "nobody is back in time")
+        return ProviderError(model.provider, model.id, fault)
+
+
+async def _stream(
+    member: Member, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+) -> AsyncGenerator[ChatGenerationChunk]:
+    async for chunk in member._astream(messages, stop, **options):  # noqa: SLF001 # ours
+        yield chunk
