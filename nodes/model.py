@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
+from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
 from graph.state import Context, ModelTask, TaskType, Usage
 from nodes.budget import max_calls
+from nodes.parking import Patience
 from nodes.progress import tell, tell_step
 from potluck import engine
 from potluck.errors import ChainError, ErrorKind, ProviderError
 from potluck.events import AUDIENCE_KEY, Audience, ErrorEvent, FailoverEvent
 from potluck.providers.chain import Call
-from tools.registry import tools as all_tools
+from potluck.providers.replay import is_cached
 
 MODEL_PROMPT = """\
 You are the executor of Potluck, an agent that gets work done with tools.
@@ -42,12 +44,15 @@ class Ask:
     tools: Sequence[BaseTool | type[BaseModel]] = ()
     tool_choice: str | None = None
     audience: Audience = "agent"
+    parts: int = 1
+    """How many steps of the plan it asks for."""
 
 
 async def ask_model(ask: Ask, runtime: Runtime[Context]) -> AIMessage:
     """Ask the chain; whichever model of it can, answers.
 
-    Raises ChainError when none can, which does not happen while the offline model is its last link.
+    When none has quota left, the run is parked here (GraphInterrupt) and goes on later; where it
+    cannot be, and when none can answer for another reason, raises ChainError.
     """
     context = runtime.context or Context()
     used = await engine.current()
@@ -58,20 +63,30 @@ async def ask_model(ask: Ask, runtime: Runtime[Context]) -> AIMessage:
         prefer=context.get("model"),
         private="private" in (context.get("privacy"), used.catalog.privacy),
         on_failover=_tell_failover,
+        parts=ask.parts,
+        priority=context.get("priority", "interactive"),
+        thread=_thread_id(),
+        tenant=context.get("tenant", ""),
+        cache=context.get("cache", "use"),
     )
     messages = _with_system(ask.prompt, ask.messages, context.get("instructions"))
     marks = RunnableConfig(metadata={AUDIENCE_KEY: ask.audience}, run_name=ask.node)
+    patience = Patience(used, context)
     try:
-        return await used.chain.runnable(call).ainvoke(messages, marks)
+        while True:
+            try:
+                return await used.chain.runnable(call).ainvoke(messages, marks)
+            except ChainError as error:
+                await patience.wait(error)
     except ChainError as error:
         # The server tells its clients only that the run failed.
-        by_caller = any(attempt.kind is ErrorKind.CALLER for attempt in error.attempts)
-        tell(ErrorEvent(type="error", text=str(error), by_caller=by_caller))
+        tell(_failure(error))
         raise
 
 
 async def model(state: ModelTask, runtime: Runtime[Context]) -> dict[str, object]:
     """Ask the model for the next move: tool calls, or the result of its step."""
+    used = await engine.current()
     step_id = state["step_id"]
     spent = state["usage"]["calls"] >= max_calls(runtime.context)
     tell_step("model", "Thinking" if step_id is None else f"Working on step {step_id}")
@@ -81,7 +96,7 @@ async def model(state: ModelTask, runtime: Runtime[Context]) -> dict[str, object
             prompt=f"{MODEL_PROMPT}\n\n{LAST_CALL_PROMPT}" if spent else MODEL_PROMPT,
             messages=state["transcript"],
             task_type=state["task_type"],
-            tools=() if spent else all_tools(),
+            tools=() if spent else used.toolbox.offered,
             audience="user" if step_id is None else "agent",
         ),
         runtime,
@@ -96,11 +111,23 @@ def usage_of(*replies: AIMessage, tool_calls: int = 0) -> Usage:
     """What these replies cost."""
     counted = [reply.usage_metadata for reply in replies if reply.usage_metadata]
     return Usage(
-        calls=len(replies),
+        calls=sum(not is_cached(reply) for reply in replies),
         input_tokens=sum(usage["input_tokens"] for usage in counted),
         output_tokens=sum(usage["output_tokens"] for usage in counted),
         tool_calls=tool_calls,
     )
+
+
+def _thread_id() -> str | None:
+    return get_config().get("configurable", {}).get("thread_id")
+
+
+def _failure(error: ChainError) -> ErrorEvent:
+    by_caller = any(attempt.kind is ErrorKind.CALLER for attempt in error.attempts)
+    event = ErrorEvent(type="error", text=str(error), by_caller=by_caller)
+    if error.is_quota and error.back_at is not None:
+        event["back_at"] = error.back_at.isoformat(timespec="milliseconds")
+    return event
 
 
 def _tell_failover(error: ProviderError) -> None:

@@ -15,11 +15,11 @@ from nodes.interrupts import can_stop
 from nodes.progress import tell
 from nodes.tool_results import checked
 from potluck import engine
+from potluck.engine import Engine
 from potluck.errors import ToolError
 from potluck.events import ToolCallEvent, ToolResultEvent
-from tools.policies import Policies, Ruling
-from tools.registry import ToolSpec, spec
-from tools.registry import tools as all_tools
+from tools.options import use_options
+from tools.toolbox import Toolbox
 from tools.workspace import Workspace, use_workspace
 
 # The third identical call is refused: a model that repeats itself learns nothing new from it.
@@ -45,13 +45,13 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
     """Run one call if it may run; errors come back as a result that the model can act on."""
     used = await engine.current()
     config = get_config()
-    permission = _permit(state, used.policies, config)
+    permission = _permit(state, used.toolbox, config)
     call = permission.call or state["call"]
     tell(ToolCallEvent(type="tool_call", id=call["id"] or "", name=call["name"], args=call["args"]))
     if permission.call is None:
         message = _refusal(call, permission.note)
     else:
-        message = await _run(call, permission.note, config)
+        message = await _run(call, permission.note, used, config)
     tell(
         ToolResultEvent(
             type="tool_result",
@@ -67,7 +67,7 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
     return update | {"work": {str(state["step_id"]): [message]}}
 
 
-def _permit(task: ToolTask, policies: Policies, config: RunnableConfig) -> _Permission:
+def _permit(task: ToolTask, toolbox: Toolbox, config: RunnableConfig) -> _Permission:
     """Whether the call may run: by policy, or by asking a person, which stops the run here.
 
     Nothing with an effect may come before it: after the answer the node begins anew.
@@ -75,26 +75,26 @@ def _permit(task: ToolTask, policies: Policies, config: RunnableConfig) -> _Perm
     call = task["call"]
     if task["repeats"] > MAX_REPEATS:
         return _Permission(None, REPEATED)
-    ruling = _rule(call, policies)
+    ruling = toolbox.rule(call)
     match ruling.policy:
         case "deny":
             return _Permission(None, f"{ruling.reason} {DENIED}")
         case "ask" if not can_stop(config):
             return _Permission(None, f"{ruling.reason} {NOBODY}")
         case "ask":
-            return _decided(call, ask_person(call, ruling.reason), policies)
+            return _decided(call, ask_person(call, ruling.reason), toolbox)
         case _:
             return _Permission(call)
 
 
-def _decided(call: ToolCall, decision: Decision, policies: Policies) -> _Permission:
+def _decided(call: ToolCall, decision: Decision, toolbox: Toolbox) -> _Permission:
     if decision.call is None:
         said = f" They said: {decision.message}" if decision.message else ""
         return _Permission(None, REJECTED + said)
     if decision.answer == "approve":
         return _Permission(call)
     # A person may change what a call does, but not what is forbidden to all.
-    ruling = _rule(decision.call, policies)
+    ruling = toolbox.rule(decision.call)
     if ruling.policy == "deny":
         return _Permission(None, f"The user changed the call, but {ruling.reason} {DENIED}")
     changed = decision.call
@@ -102,28 +102,22 @@ def _decided(call: ToolCall, decision: Decision, policies: Policies) -> _Permiss
     return _Permission(changed, note)
 
 
-def _rule(call: ToolCall, policies: Policies) -> Ruling:
-    known = spec(call["name"])
-    return policies.rule(call["name"], call["args"], known.policy if known else "allow")
-
-
-async def _run(call: ToolCall, note: str, config: RunnableConfig) -> ToolMessage:
-    known = spec(call["name"])
+async def _run(call: ToolCall, note: str, used: Engine, config: RunnableConfig) -> ToolMessage:
     thread_id = str(config.get("configurable", {}).get("thread_id") or "default")
-    home = (await engine.current()).home
-    workspace = await asyncio.to_thread(Workspace.for_thread, home, thread_id)
-    with use_workspace(workspace):
-        message = await _tried(call, known, config)
+    workspace = await asyncio.to_thread(Workspace.for_thread, used.home, thread_id)
+    with use_workspace(workspace), use_options(used.toolbox.options):
+        message = await _tried(call, used.toolbox, config)
     fitted = await asyncio.to_thread(checked, message, workspace)
     return _noted(fitted, note) if note else fitted
 
 
-async def _tried(call: ToolCall, known: ToolSpec | None, config: RunnableConfig) -> ToolMessage:
+async def _tried(call: ToolCall, toolbox: Toolbox, config: RunnableConfig) -> ToolMessage:
     """The result of the call; a tool without effects is tried again when the world was at fault."""
+    known = toolbox.spec(call["name"])
     retries = known.retries if known else 0
     for number in range(retries + 1):
         passing = _PassingFault()
-        runner = ToolNode(all_tools(), name="run_tool", handle_tool_errors=passing.explain)
+        runner = ToolNode(toolbox.offered, name="run_tool", handle_tool_errors=passing.explain)
         try:
             async with asyncio.timeout(known.timeout_s if known else None):
                 done = await runner.ainvoke([call], config)

@@ -8,7 +8,7 @@ from graph.state import Context, State
 from nodes.model import Ask, ask_model, usage_of
 from nodes.progress import tell_step
 from nodes.task_type import task_type_of
-from tools.registry import tools
+from potluck import engine
 
 TRIAGE_PROMPT = """\
 You are Potluck, a helpful agent with tools. Decide by acting:
@@ -29,6 +29,7 @@ class make_plan(BaseModel):  # noqa: N801 - the class name is the tool's name fo
 async def triage(state: State, runtime: Runtime[Context]) -> dict[str, object]:
     """Answer, act, ask back, or leave the conversation as it is for the planner."""
     tell_step("triage", "Reading the request")
+    used = await engine.current()
     kind = task_type_of(_last_request(state))
     reply = await ask_model(
         Ask(
@@ -36,7 +37,7 @@ async def triage(state: State, runtime: Runtime[Context]) -> dict[str, object]:
             prompt=TRIAGE_PROMPT,
             messages=state["messages"],
             task_type=kind,
-            tools=(*tools(), make_plan),
+            tools=(*used.toolbox.offered, make_plan),
             audience="user",
         ),
         runtime,

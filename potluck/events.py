@@ -4,7 +4,7 @@ Answer text is not here: it streams as LangChain message chunks (`messages` mode
 metadata says `audience: user` is part of the answer; any other is the agent's own thinking.
 """
 
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 AUDIENCE_KEY = "audience"
 Audience = Literal["user", "agent"]
@@ -44,6 +44,15 @@ class ToolCallEvent(TypedDict):
     args: dict[str, object]
 
 
+class ToolOutputEvent(TypedDict):
+    """A tool that is still running has printed something; `id` is that of its call."""
+
+    type: Literal["tool_output"]
+    id: str
+    name: str
+    text: str
+
+
 class ToolResultEvent(TypedDict):
     """A tool has ended; `text` is cut to what a person would read."""
 
@@ -62,6 +71,15 @@ class FailoverEvent(TypedDict):
     reason: str
 
 
+class ParkedEvent(TypedDict):
+    """No model has quota left: the run goes on by itself at `resume_at` (ISO 8601, UTC)."""
+
+    type: Literal["parked"]
+    resume_at: str
+    reason: str
+    waiting_for: list[str]
+
+
 class VerdictEvent(TypedDict):
     """The reflector judged the work."""
 
@@ -71,19 +89,25 @@ class VerdictEvent(TypedDict):
 
 
 class ErrorEvent(TypedDict):
-    """The run is about to fail; `by_caller` when the request itself is at fault."""
+    """The run is about to fail; `by_caller` when the request itself is at fault.
+
+    `back_at` (ISO 8601, UTC) when it is for want of quota, and asking again then may do.
+    """
 
     type: Literal["error"]
     text: str
     by_caller: bool
+    back_at: NotRequired[str]
 
 
 Event = (
     StepEvent
     | PlanEvent
     | ToolCallEvent
+    | ToolOutputEvent
     | ToolResultEvent
     | FailoverEvent
+    | ParkedEvent
     | VerdictEvent
     | ErrorEvent
 )

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 import httpx
 from langgraph_sdk.client import LangGraphClient
@@ -22,7 +24,12 @@ async def settle(client: LangGraphClient, run: RunCreateMetadata, *, keep_thread
     Goes on to its end even when the caller is cancelled meanwhile, and takes no longer than
     `SETTLE_TIMEOUT_S`. What cannot be done is logged.
     """
-    task = asyncio.create_task(_settle(client, run, keep_thread=keep_thread))
+    await to_its_end(_settle(client, run, keep_thread=keep_thread))
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await the work, which goes on to its end even when the caller is cancelled meanwhile."""
+    task = asyncio.create_task(work)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     await asyncio.shield(task)

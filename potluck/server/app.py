@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager, nullcontext
 from fastapi import FastAPI
 
 from potluck import engine
-from potluck.server import langserve_door, loopback, openai
+from potluck.server import langserve_door, loopback, openai, parked_door, quota_door
 from potluck.server.address import served
 from potluck.server.langgraph_door import LangGraphDoor
+from potluck.server.resumption import parked_runs_resumed
 
 
 @asynccontextmanager
@@ -16,7 +17,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     """Build the engine before the first request, take up what was left; close in order."""
     used = await engine.current()
     try:
-        async with _runs_kept() if served() else nullcontext():
+        async with _runs_kept() if served() else nullcontext(), parked_runs_resumed(used):
             yield
     finally:
         await loopback.close()
@@ -40,11 +41,13 @@ async def _runs_kept() -> AsyncIterator[None]:
 
 
 def create_app() -> FastAPI:
-    """Our doors: OpenAI under /v1, LangServe under /agent."""
+    """Our doors: OpenAI under /v1, LangServe under /agent, quota under /quota."""
     made = FastAPI(title="Potluck", lifespan=lifespan)
     made.add_middleware(LangGraphDoor)
     openai.mount(made)
     langserve_door.mount(made)
+    parked_door.mount(made)
+    quota_door.mount(made)
     return made
 
 

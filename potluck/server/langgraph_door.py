@@ -93,7 +93,20 @@ def _marked_stateless(run: dict[str, object]) -> dict[str, object] | None:
     metadata = run.get("metadata") or {}
     if run.get("on_completion") == "keep" or not isinstance(metadata, dict):
         return None
-    return {**run, "metadata": {**metadata, STATELESS: True}}
+    return {**_waiting(run), "metadata": {**metadata, STATELESS: True}}
+
+
+def _waiting(run: dict[str, object]) -> dict[str, object]:
+    """The run, which waits for quota instead of being parked: nobody could pick it up later."""
+    context = run.get("context")
+    if isinstance(context, dict) and context:
+        return {**run, "context": {"when_out": "wait", **context}}
+    config = run.get("config") or {}
+    configurable = config.get("configurable") or {} if isinstance(config, dict) else None
+    if not isinstance(config, dict) or not isinstance(configurable, dict):
+        return run
+    # Without a context, Aegra takes what is configurable for it.
+    return {**run, "config": {**config, "configurable": {"when_out": "wait", **configurable}}}
 
 
 async def _read(receive: Receive) -> tuple[bytes | None, Receive]:

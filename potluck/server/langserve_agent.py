@@ -10,11 +10,14 @@ from langchain_core.runnables import ConfigurableFieldSpec, RunnableConfig, Runn
 from langchain_core.runnables.utils import AddableDict
 from pydantic import BaseModel
 
+from potluck import engine
+from potluck.errors import PotluckError
 from potluck.server import loopback
 from potluck.server.langserve_progress import Progress
 from potluck.server.langserve_wire import MESSAGES, AgentConfig, AgentInput, AgentOutput, UsageView
+from potluck.server.parked_turn import run_through
 from potluck.server.thread_queue import TURNS
-from potluck.server.turn import Answer, Happened, Part, Turn, Values, run_turn, thread_id_of
+from potluck.server.turn import Answer, Happened, Parked, Part, Turn, Values, thread_id_of
 
 
 class Agent(RunnableGenerator[list[BaseMessage], AddableDict]):
@@ -59,14 +62,19 @@ async def _chunks(
     turn: Turn, progress: Progress, config: RunnableConfig
 ) -> AsyncGenerator[AddableDict]:
     answer = Answer()
+    last: Part | None = None
     state: dict[str, Any] = {}
-    async with aclosing(run_turn(loopback.client(), turn)) as parts:
+    limit_s = (await engine.current()).catalog.parking.wait_limit_seconds
+    async with aclosing(run_through(loopback.client(), turn, wait_limit_s=limit_s)) as parts:
         async for part in parts:
+            last = part
             await _report(part, progress, config)
             if isinstance(part, Values):
                 state = dict(part.state)
             if text := answer.take(part):
                 yield AddableDict(content=text)
+    if isinstance(last, Parked):
+        raise ParkedError(last, turn.thread_id)
     if text := answer.rest():
         yield AddableDict(content=text)
     yield AddableDict(
@@ -74,6 +82,19 @@ async def _chunks(
         messages=MESSAGES.validate_python(state.get("messages") or []),
         usage=UsageView.model_validate(state.get("usage") or {}).model_dump(),
     )
+
+
+class ParkedError(PotluckError):
+    """The turn goes on by itself, later than a caller is kept waiting."""
+
+    def __init__(self, parked: Parked, thread_id: str | None) -> None:
+        super().__init__(
+            f"{parked.reason} The work goes on by itself at {parked.resume_at:%Y-%m-%d %H:%M:%S} "
+            "UTC.",
+            fix="Read the thread then: its last message is the answer.",
+        )
+        self.resume_at = parked.resume_at
+        self.thread_id = thread_id
 
 
 async def _report(part: Part, progress: Progress, config: RunnableConfig) -> None:

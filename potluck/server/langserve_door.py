@@ -4,6 +4,8 @@ import json
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
+from datetime import UTC, datetime
+from math import ceil
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
@@ -14,8 +16,9 @@ from pydantic import ValidationError
 from sse_starlette import EventSourceResponse
 
 from potluck.errors import PotluckError
-from potluck.server.langserve_agent import Agent
+from potluck.server.langserve_agent import Agent, ParkedError
 from potluck.server.langserve_wire import AgentConfig
+from potluck.server.refusal import refusal
 from potluck.server.stored_text import unstorable_in
 from potluck.server.thread_queue import ThreadBusyError
 from potluck.server.turn import RunError
@@ -53,6 +56,9 @@ class AgentRoute(APIRoute):
             except ValidationError as error:
                 raise RequestValidationError(error.errors(include_context=False)) from error
             except PotluckError as error:
+                resume_at, _ = _later(error)
+                if resume_at is not None:
+                    return _refused_until(resume_at, error)
                 raise HTTPException(_status(error), str(error)) from error
             if isinstance(response, EventSourceResponse):
                 events = cast("AsyncGenerator[Mapping[str, str]]", response.body_iterator)
@@ -93,7 +99,30 @@ def _check_config(config: object) -> None:
         AgentConfig.model_validate(configurable)
 
 
+def _refused_until(resume_at: datetime, error: PotluckError) -> Response:
+    wait_s = max(1, ceil((resume_at - datetime.now(UTC)).total_seconds()))
+    detail = {"message": str(error), **_times(error)}
+    return refusal(_status(error), detail, {"Retry-After": str(wait_s)})
+
+
+def _times(error: PotluckError) -> dict[str, object]:
+    """When there is quota again, and the thread on which the work goes on, as JSON."""
+    resume_at, thread_id = _later(error)
+    if resume_at is None:
+        return {}
+    return {"resume_at": resume_at.isoformat(timespec="seconds"), "thread_id": thread_id}
+
+
+def _later(error: PotluckError) -> tuple[datetime | None, str | None]:
+    """When there is quota again, and on which thread the work goes on then by itself."""
+    if isinstance(error, ParkedError):
+        return error.resume_at, error.thread_id
+    return (error.back_at if isinstance(error, RunError) else None), None
+
+
 def _status(error: PotluckError) -> int:
+    if isinstance(error, ParkedError):
+        return 503
     if isinstance(error, RunError):
         return error.status
     return 409 if isinstance(error, ThreadBusyError) else 500
@@ -109,5 +138,5 @@ async def _explained(
                 if event.get("event") != "error":
                     yield event
         except PotluckError as error:
-            data = {"status_code": _status(error), "message": str(error)}
+            data = {"status_code": _status(error), "message": str(error), **_times(error)}
             yield {"event": "error", "data": json.dumps(data)}

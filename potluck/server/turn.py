@@ -1,15 +1,17 @@
 """One turn of the agent through the LangGraph API: what happens, and the answer as it comes."""
 
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
 import httpx
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import RunCreateMetadata, StreamMode, StreamPart
 
+from nodes.parking import PARKED
 from potluck.errors import PotluckError
 from potluck.events import AUDIENCE_KEY, ErrorEvent, Event
 from potluck.server.abandoned import settle
@@ -25,11 +27,15 @@ Wire = Mapping[str, Any]
 
 
 class RunError(PotluckError):
-    """The agent's run failed or was refused; `status` is the HTTP status that says so."""
+    """The agent's run failed or was refused; `status` is the HTTP status that says so.
 
-    def __init__(self, message: str, *, status: int) -> None:
+    `back_at` when asking again then may do: it failed for want of quota.
+    """
+
+    def __init__(self, message: str, *, status: int, back_at: datetime | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.back_at = back_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,15 @@ class Begun:
     run_id: str
 
 
-Part = Begun | Piece | Happened | Values
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The run has stopped for want of quota, and goes on by itself at `resume_at`."""
+
+    resume_at: datetime
+    reason: str
+
+
+Part = Begun | Piece | Happened | Values | Parked
 
 
 def thread_id_of(name: str) -> str:
@@ -105,16 +119,27 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
     Raises RunError when the server refuses the run, cannot be reached, or the run fails.
     """
     created: list[RunCreateMetadata] = []
-    told: ErrorEvent | None = None
     ended = False
     try:
         if turn.thread_id is not None and not turn.thread_exists:
-            await client.threads.create(thread_id=turn.thread_id, if_exists="do_nothing")
-        # Closed at once when the caller stops, for that is what cancels the run.
-        run = relay(_start(client, turn, created.append), is_last=_ends_run)
-        async with aclosing(run) as stream:
+            with run_errors():
+                await client.threads.create(thread_id=turn.thread_id, if_exists="do_nothing")
+        async with aclosing(parts_of(_start(client, turn, created.append))) as parts:
+            async for part in parts:
+                yield part
+        ended = True
+    finally:
+        if created and not ended:
+            await settle(client, created[0], keep_thread=turn.thread_id is not None)
+
+
+async def parts_of(events: AsyncGenerator[StreamPart]) -> AsyncGenerator[Part]:
+    """The events of a run's stream as parts. Raises RunError, at the latest at its end."""
+    told: ErrorEvent | None = None
+    # Closed at once when the caller stops, for that is what cancels the run.
+    with run_errors():
+        async with aclosing(relay(events, is_last=_ends_run)) as stream:
             async for sse in stream:
-                ended = ended or _ends_run(sse)
                 if sse.event == "custom" and sse.data.get("type") == "error":
                     told = cast("ErrorEvent", sse.data)
                     continue
@@ -123,15 +148,18 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
                 part = _part(sse.event, sse.data)
                 if part is not None:
                     yield part
-        ended = True
+
+
+@contextmanager
+def run_errors() -> Iterator[None]:
+    """What the server answers instead of a stream, as RunError."""
+    try:
+        yield
     except httpx.HTTPStatusError as error:
         refused = error.response.status_code
         raise RunError(str(error), status=refused if refused < 500 else 502) from error
     except httpx.HTTPError as error:
         raise RunError(f"The server was not reached: {error!r}.", status=503) from error
-    finally:
-        if created and not ended:
-            await settle(client, created[0], keep_thread=turn.thread_id is not None)
 
 
 def _start(
@@ -143,7 +171,8 @@ def _start(
             None,
             GRAPH_ID,
             input=asked,
-            context=dict(turn.context),
+            # Nobody could pick up later what is not kept.
+            context={"when_out": "wait", **turn.context},
             stream_mode=STREAM_MODES,
             on_disconnect="cancel",
             on_run_created=on_created,
@@ -178,10 +207,20 @@ def _part(event: str, data: Any) -> Part | None:
     if event == "custom":
         return Happened(cast("Event", data))
     if event == "values":
-        return Values(data)
+        return parked_in(data.get("__interrupt__") or ()) or Values(data)
     if event == "metadata":
         return Begun(str(data.get("run_id", "")))
     return None
+
+
+def parked_in(interrupts: Sequence[Wire]) -> Parked | None:
+    """When a run goes on that stopped with these interrupts; None when not for want of quota."""
+    parked = [
+        Parked(datetime.fromisoformat(value["resume_at"]), str(value.get("reason", "")))
+        for value in (interrupt.get("value") for interrupt in interrupts)
+        if isinstance(value, Mapping) and value.get("type") == PARKED
+    ]
+    return min(parked, key=lambda one: one.resume_at, default=None)
 
 
 def _from_model(message: Wire) -> bool:
@@ -190,6 +229,9 @@ def _from_model(message: Wire) -> bool:
 
 def _failure(data: Any, told: ErrorEvent | None) -> RunError:
     """Why the run failed: what the agent told of it, or the little that the server says."""
+    if told is not None and "back_at" in told:
+        back_at = datetime.fromisoformat(told["back_at"])
+        return RunError(told["text"], status=429, back_at=back_at)
     if told is not None:
         return RunError(told["text"], status=400 if told["by_caller"] else 502)
     if isinstance(data, Mapping):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from potluck.providers.catalog import Capability
 from potluck.providers.model_lists import ServedModel
-from potluck.providers.yaml_document import Document, Place, read_document
+from potluck.yaml_document import Document, Place, read_document
 
 _DEFAULT_CAPABILITIES: frozenset[Capability] = frozenset({"tools", "json"})
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*(?::[A-Za-z0-9_.-]+)?")

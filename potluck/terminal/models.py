@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -13,7 +13,6 @@ from potluck.providers.availability import statuses
 from potluck.providers.catalog import (
     Catalog,
     DataPolicy,
-    Limits,
     Model,
     Provider,
     ProviderStatus,
@@ -21,17 +20,19 @@ from potluck.providers.catalog import (
 from potluck.providers.catalog_file import load_catalog
 from potluck.providers.tombstone_file import TombstoneFile
 from potluck.providers.tombstones import Tombstone, Tombstones
+from potluck.quota.limits import Limits, measure_of
 from potluck.settings import Settings
 from potluck.terminal.advice import replacement_of
 from potluck.terminal.screen import printable
 
-UNITS = {
-    "requests_per_minute": "req/min",
-    "requests_per_day": "req/day",
-    "requests_per_month": "req/month",
-    "tokens_per_minute": "tok/min",
-    "tokens_per_day": "tok/day",
+_UNITS = {
+    "requests": "req",
+    "tokens": "tok",
+    "input_tokens": "tok in",
+    "output_tokens": "tok out",
+    "credits": "credits",
 }
+_PERIODS = {"minute": "min"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class ModelRow:
     context: int | None
     max_output: int | None
     capabilities: list[str]
-    limits: dict[str, int]
+    limits: dict[str, float]
     trains_on_prompts: DataPolicy
     checked_on: str | None
     source: str | None
@@ -99,8 +100,15 @@ def _gone(tombstone: Tombstone, model: Model, provider: Provider) -> dict[str, s
     }
 
 
-def _stated(limits: Limits) -> dict[str, int]:
-    return {name: value for name, value in asdict(limits).items() if value is not None}
+def _stated(limits: Limits) -> dict[str, float]:
+    return dict(limits.stated())
+
+
+def _unit(name: str) -> str:
+    unit, period = measure_of(name)
+    if unit == "concurrent":
+        return "at once"
+    return f"{_UNITS[unit]}/{_PERIODS.get(period, period)}"
 
 
 def print_models(rows: Sequence[ModelRow], console: Console) -> None:
@@ -135,6 +143,6 @@ def _provider(row: ModelRow) -> str:
 def _line(row: ModelRow, width: int) -> str:
     context = f"{row.context / 1_000:,.0f}k" if row.context else "?"
     can = " ".join(row.capabilities)
-    limits = ", ".join(f"{value:,} {UNITS[name]}" for name, value in row.limits.items())
+    limits = ", ".join(f"{value:,} {_unit(name)}" for name, value in row.limits.items())
     checked = f"  (checked {row.checked_on})" if row.checked_on else ""
     return f"  {_id(row).ljust(width)}  {context:>6}  {can:<17}  {limits}{checked}".rstrip()

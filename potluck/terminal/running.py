@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import IO
 
@@ -32,11 +32,15 @@ SHOWN_LOG_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers: where, in which process (None: not known), and with which key."""
+    """A server that answers: where, in which process (None: not known), and with which key.
+
+    One that `is_own` stops with the chat.
+    """
 
     url: str
     pid: int | None = None
     key: SecretStr | None = None
+    is_own: bool = False
 
 
 def find(settings: Settings) -> Running | None:
@@ -140,7 +144,7 @@ def _wait(process: subprocess.Popen[bytes], settings: Settings, log: IO[str]) ->
         found = find(settings)
         # Another server may have been quicker to take the data folder: it does as well.
         if found is not None:
-            return found
+            return replace(found, is_own=found.pid == process.pid)
         time.sleep(POLL_S)
     raise StartError(
         f"The server was not ready after {START_TIMEOUT_S:g} s. {_last_words(log)}",

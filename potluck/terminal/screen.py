@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.text import Text
 
 from potluck.events import Event, PlanEvent, StepStatus, ToolCallEvent, ToolResultEvent
-from potluck.server.turn import Answer, Happened, Part
+from potluck.server.turn import Answer, Happened, Parked, Part
+from potluck.terminal.countdown import Countdown
 
 MARKS: dict[StepStatus, str] = {"todo": "○", "doing": "◐", "done": "●", "failed": "✗"}
 SHOWN_LINES = 6
@@ -24,9 +25,19 @@ class Screen:
         self._beside = beside
         self._answer = Answer()
         self._in_line = False
+        self._countdown = Countdown(beside)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the turn is parked, to go on by itself."""
+        return self._countdown.is_on
 
     def show(self, part: Part) -> None:
         """Show what this part adds."""
+        self._countdown.stop()
+        if isinstance(part, Parked):
+            self._break_line()
+            self._countdown.start(part.resume_at)
         if isinstance(part, Happened):
             for line in lines_of(part.event):
                 self._break_line()
@@ -35,6 +46,7 @@ class Screen:
 
     def end(self) -> None:
         """Show what was not streamed, and end the line."""
+        self._countdown.stop()
         self._write(self._answer.rest())
         self._break_line()
 
@@ -77,6 +89,8 @@ def _lines(event: Event) -> list[str]:  # noqa: PLR0911 - one for each kind of e
             return _result(event)
         case "failover":
             return [f"! {event['failed']} failed ({event['reason']}); asking the next one"]
+        case "parked":
+            return [f"! {event['reason']}"]
         case "verdict":
             return [f"= {event['verdict']}: {event['reason']}"]
         case "error":

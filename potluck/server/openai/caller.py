@@ -47,7 +47,7 @@ def chat_of(request: ChatRequest, headers: Headers, *, has_keys: bool) -> Chat |
     if not name or name.startswith(EPHEMERAL):
         return None
     user = headers.get(USER_HEADER, "") if has_keys else ""
-    return Chat(name, request.model, user, _tenant(headers) if has_keys else "")
+    return Chat(name, request.model, user, tenant_of(headers, has_keys=has_keys))
 
 
 def is_background(request: ChatRequest, headers: Headers) -> bool:
@@ -64,7 +64,9 @@ def is_background(request: ChatRequest, headers: Headers) -> bool:
     return _TEMPLATE.match(text.lstrip()) is not None and "<chat_history>" in text
 
 
-def _tenant(headers: Headers) -> str:
-    """The key it came with, as a digest."""
+def tenant_of(headers: Headers, *, has_keys: bool) -> str:
+    """The key that a request came with, as a digest; without keys all callers are one."""
+    if not has_keys:
+        return ""
     key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
     return hashlib.sha256(key.strip().encode()).hexdigest()

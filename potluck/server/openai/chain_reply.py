@@ -1,9 +1,11 @@
 """A model's answer to a request, without the agent: parameters and tools pass through."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from langchain_core.messages import (
@@ -16,10 +18,13 @@ from langchain_core.messages import (
 from langchain_core.messages.ai import add_usage
 from langchain_core.messages.tool import tool_call_chunk
 
+from potluck.errors import ChainError
 from potluck.providers.chain import Call, Chain
 from potluck.server.openai.deltas import Called, Delta, Finished, FinishReason, Said, Thought
 from potluck.server.openai.request import ChatRequest, NamedTool
 from potluck.server.openai.transcript import to_langchain
+
+SHORTEST_WAIT_S = 1.0
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "length": "length",
@@ -45,16 +50,45 @@ def background_call(request: ChatRequest) -> Call:
 
 
 async def chain_reply(
-    request: ChatRequest, call: Call, *, chain: Chain, vision: bool = False
+    request: ChatRequest,
+    call: Call,
+    *,
+    chain: Chain,
+    vision: bool = False,
+    wait_limit_s: float = 0.0,
 ) -> AsyncGenerator[Delta]:
-    """Ask the chain. Raises ChainError or ApiError. Whoever stops iterating cancels the call."""
-    pieces = _Pieces()
+    """Ask the chain, and again when quota is back within `wait_limit_s`.
+
+    Raises ChainError or ApiError. Whoever stops iterating cancels the call.
+    """
     asked = to_langchain(request.messages, vision=vision)
-    async with aclosing(_messages(chain, call, asked, stream=bool(request.stream))) as messages:
-        async for message in messages:
-            for delta in pieces.take(message):
-                yield delta
+    left_s = wait_limit_s
+    has_begun = False
+    while True:
+        pieces = _Pieces()
+        try:
+            async with aclosing(
+                _messages(chain, call, asked, stream=bool(request.stream))
+            ) as messages:
+                async for message in messages:
+                    for delta in pieces.take(message):
+                        has_begun = True
+                        yield delta
+            break
+        except ChainError as error:
+            wait_s = _wait_s(error)
+            if has_begun or wait_s is None or wait_s > left_s:
+                raise
+        left_s -= wait_s
+        await asyncio.sleep(wait_s)
     yield pieces.finished()
+
+
+def _wait_s(error: ChainError) -> float | None:
+    """After how many seconds asking again may do; None when it would not."""
+    if not error.is_quota or error.back_at is None:
+        return None
+    return max(SHORTEST_WAIT_S, (error.back_at - datetime.now(UTC)).total_seconds())
 
 
 async def _messages(

@@ -1,6 +1,7 @@
 """Bringing a thread in line with the request: its history is the one that counts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import httpx
@@ -9,6 +10,7 @@ from langgraph_sdk.errors import NotFoundError
 
 from potluck.server.openai import request as wire
 from potluck.server.openai.caller import Chat
+from potluck.server.openai.catching_up import Shown, digest
 from potluck.server.openai.transcript import (
     CONTINUE,
     to_langchain,
@@ -28,8 +30,26 @@ class Threads(Protocol):
     ) -> Any:
         """Make a thread, or hand over the one that is there."""
 
+    async def get(self, thread_id: str) -> Any:
+        """A thread, with its metadata. Raises NotFoundError when there is none."""
+
     async def get_state(self, thread_id: str) -> Any:
         """The state of a thread. Raises NotFoundError when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a reply begins: what the run is given, and what the client has not seen yet.
+
+    Without messages nothing is asked: what is under way or unseen is all that is wanted.
+    """
+
+    messages: Sequence[Wire]
+    unseen: str = ""
+    is_busy: bool = False
+    """A run that the client waits for is under way or parked on the thread."""
+    is_apart: bool = False
+    """Client and thread do not say the same, and what was shown is to be kept."""
 
 
 def turn_of(messages: Sequence[wire.Message]) -> list[wire.Message]:
@@ -37,9 +57,9 @@ def turn_of(messages: Sequence[wire.Message]) -> list[wire.Message]:
     return [message for message in messages if not isinstance(message, wire.SystemMessage)]
 
 
-async def input_for(
+async def opening_for(
     threads: Threads, chat: Chat | None, messages: Sequence[wire.Message]
-) -> list[Wire]:
+) -> Opening:
     """What to send so that the run sees the request's conversation; makes the chat's thread.
 
     That is the last message when the thread holds the rest already; else the whole, which takes
@@ -47,22 +67,46 @@ async def input_for(
     """
     sent = _as_json(_ending_with_request(to_langchain(messages, vision=False)))
     if chat is None:
-        return sent
+        return Opening(sent)
     try:
         known = await _known(threads, chat, continued=len(messages) > 1)
+        if not known:
+            return Opening(sent)
+        if _is_in_line(messages, known):
+            return Opening(sent[-1:])
+        caught_up = await _caught_up(threads, chat, messages, known)
     except httpx.HTTPError as error:
         raise RunError(f"The thread could not be read: {error!r}.", status=503) from error
-    if not known:
-        return sent
+    return caught_up or Opening([REMOVE_ALL, *sent])
+
+
+def _is_in_line(messages: Sequence[wire.Message], known: Sequence[Wire]) -> bool:
+    """Whether the thread holds all but the request's last message, and nothing else."""
     # A turn cut before its first step shows messages that are not yet in any checkpoint.
     is_whole = known[-1].get("type") == "ai"
-    if (
+    return (
         is_whole
         and isinstance(messages[-1], wire.UserMessage)
-        and (visible_in_request(messages[:-1]) == visible_in_thread(known))
-    ):
-        return sent[-1:]
-    return [REMOVE_ALL, *sent]
+        and visible_in_request(messages[:-1]) == visible_in_thread(known)
+    )
+
+
+async def _caught_up(
+    threads: Threads, chat: Chat, messages: Sequence[wire.Message], known: Sequence[Wire]
+) -> Opening | None:
+    """The opening for a client that has seen a notice in place of the thread's last answer."""
+    thread = await threads.get(chat.thread_id)
+    shown = Shown.read(thread["metadata"])
+    if shown is None or not isinstance(messages[-1], wire.UserMessage):
+        return None
+    unseen = shown.unseen(known)
+    if digest(messages[:-1]) == shown.answered:
+        sent = _as_json(to_langchain(messages[-1:], vision=False))
+        return Opening(sent, unseen, is_busy=thread["status"] == "busy", is_apart=True)
+    is_waited_for = thread["status"] in ("busy", "interrupted")
+    if digest(messages) == shown.asked and (unseen or is_waited_for):
+        return Opening([], unseen, is_busy=is_waited_for, is_apart=True)
+    return None
 
 
 async def _known(threads: Threads, chat: Chat, *, continued: bool) -> list[Wire]:

@@ -1,6 +1,7 @@
 """The door itself: an app of its own under /v1, so that every answer there has OpenAI's shape."""
 
 import asyncio
+from dataclasses import replace
 from typing import Literal, TypedDict
 
 from fastapi import FastAPI, Request
@@ -12,8 +13,9 @@ from potluck import engine
 from potluck.engine import Engine
 from potluck.errors import PotluckError
 from potluck.server import loopback
-from potluck.server.openai.agent_reply import agent_reply
-from potluck.server.openai.caller import chat_of, is_background
+from potluck.server.cache_control import cache_mode
+from potluck.server.openai.agent_reply import Way, agent_reply
+from potluck.server.openai.caller import chat_of, is_background, tenant_of
 from potluck.server.openai.chain_reply import background_call, call_of, chain_reply
 from potluck.server.openai.checks import check
 from potluck.server.openai.completion import Header, chunks, whole
@@ -88,16 +90,25 @@ async def chat(request: Request) -> Response:
 def _reply(asked: ChatRequest, request: Request, current: Engine) -> tuple[Reply, dict[str, str]]:
     """Who answers, and what the response's headers tell of it."""
     target = resolve(asked.model, current.chain.models())
+    limit_s = current.catalog.parking.wait_limit_seconds
+    has_keys = bool(current.settings.potluck_api_keys)
+    tenant = tenant_of(request.headers, has_keys=has_keys)
+    cache = cache_mode(request.headers)
     if is_background(asked, request.headers):
-        return chain_reply(asked, background_call(asked), chain=current.chain), {}
+        call = replace(background_call(asked), cache=cache, tenant=tenant)
+        return chain_reply(asked, call, chain=current.chain), {}
     if not target.agent:
         found = current.catalog.find(target.ref) if target.ref else None
         vision = found is not None and "vision" in found.capabilities
-        call = call_of(asked, target.ref)
-        return chain_reply(asked, call, chain=current.chain, vision=vision), {}
-    has_keys = bool(current.settings.potluck_api_keys)
+        call = replace(call_of(asked, target.ref), cache=cache, tenant=tenant)
+        return chain_reply(
+            asked, call, chain=current.chain, vision=vision, wait_limit_s=limit_s
+        ), {}
     chat = chat_of(asked, request.headers, has_keys=has_keys)
-    reply = agent_reply(asked, client=loopback.client(), queue=TURNS, chat=chat, ref=target.ref)
+    way = Way(
+        loopback.client(), TURNS, current.parking, wait_limit_s=limit_s, cache=cache, tenant=tenant
+    )
+    reply = agent_reply(asked, way, chat=chat, ref=target.ref)
     return reply, {THREAD_HEADER: chat.thread_id} if chat else {}
 
 

@@ -68,6 +68,16 @@ _MEANINGS: Mapping[ErrorKind, _Meaning] = {
     ErrorKind.OVERLOAD: _Meaning(503, "server_error", "provider_overloaded"),
     ErrorKind.TIMEOUT: _Meaning(504, "server_error", "provider_timeout"),
 }
+# Waiting mends none of these; where quota is used up as well, waiting for that is what helps.
+_LASTING = frozenset(
+    {
+        ErrorKind.AUTH,
+        ErrorKind.MODEL_GONE,
+        ErrorKind.TOO_LARGE,
+        ErrorKind.CONTENT_FILTER,
+        ErrorKind.BAD_TOOL_CALL,
+    }
+)
 _QUOTA = _Meaning(429, "rate_limit_error", "rate_limit_exceeded")
 _UNKNOWN = _Meaning(502, "server_error", "provider_error")
 _NOBODY = _Meaning(503, "server_error", "no_model_available")
@@ -167,7 +177,8 @@ def _from_chain(error: ChainError) -> ApiError:
     meaning = _meaning(error)
     headers: dict[str, str] = {}
     if meaning is _QUOTA:
-        headers = _retry_headers(min(map(_wait_s, error.attempts)))
+        out = [attempt for attempt in error.attempts if attempt.kind in QUOTA_WAITS_S]
+        headers = _retry_headers(min(map(_wait_s, out)))
     return ApiError(
         str(error),
         meaning.status,
@@ -185,7 +196,9 @@ def _meaning(error: ChainError) -> _Meaning:
     if ErrorKind.CALLER in kinds:
         return _MEANINGS[ErrorKind.CALLER]
     others = [kind for kind in kinds if kind not in QUOTA_WAITS_S]
-    return _MEANINGS.get(others[-1], _UNKNOWN) if others else _QUOTA
+    if error.is_quota and _LASTING.issuperset(others):
+        return _QUOTA
+    return _MEANINGS.get(others[-1], _UNKNOWN)
 
 
 def _wait_s(attempt: ProviderError) -> int:
@@ -200,6 +213,10 @@ def _retry_headers(wait_s: int) -> dict[str, str]:
 
 
 def _from_run(error: RunError) -> ApiError:
+    if error.back_at is not None:
+        wait_s = max(1, ceil((error.back_at - datetime.now(UTC)).total_seconds()))
+        headers = _retry_headers(wait_s)
+        return ApiError(str(error), _QUOTA.status, _QUOTA.type, code=_QUOTA.code, headers=headers)
     if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return ApiError(str(error), error.status, code="run_refused", headers=NO_RETRY)
     return ApiError(str(error), error.status, "server_error", code="run_failed", headers=NO_RETRY)

@@ -26,6 +26,8 @@ def _text_of(event: Event) -> str:  # noqa: PLR0911 - one for each kind of event
             return f"{'→' if event['ok'] else '✗'} {_cut(event['text'])}"
         case "failover":
             return f"{event['failed']} could not answer: {_cut(event['reason'])}"
+        case "parked":
+            return f"Waiting until {event['resume_at'][11:19]} UTC: {_cut(event['reason'])}"
         case "verdict":
             return f"{event['verdict'].capitalize()}: {_cut(event['reason'])}"
         case _:  # an event of a newer vocabulary than this door's

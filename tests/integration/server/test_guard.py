@@ -8,7 +8,14 @@ import pytest
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-DOORS = ["/v1/models", "/threads/search", "/agent/invoke", "/assistants/search", "/store/items"]
+DOORS = [
+    "/v1/models",
+    "/threads/search",
+    "/agent/invoke",
+    "/assistants/search",
+    "/store/items",
+    "/quota",
+]
 
 
 @pytest.mark.parametrize("path", DOORS)

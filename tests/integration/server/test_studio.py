@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 PROJECT_DIR = Path(__file__).parents[3]
 START_TIMEOUT_S = 60.0
-NODES = {"triage", "planner", "executor", "model", "tools", "reflector"}
+NODES = {"triage", "planner", "executor", "model", "batch", "tools", "reflector"}
 
 
 @pytest.fixture(scope="module")

@@ -137,3 +137,23 @@ async def test_a_huge_body_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(langgraph_door, "MAX_BODY_BYTES", 100)
     answer = await post("/runs/wait", {"input": {"messages": "x" * 200}})
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("run", "place"),
+    [
+        ({"context": {"privacy": "private"}}, ("context",)),
+        ({}, ("config", "configurable")),
+        ({"config": {"configurable": {"privacy": "any"}}}, ("config", "configurable")),
+    ],
+)
+async def test_a_run_whose_thread_is_not_kept_waits_for_quota(run: Any, place: Any) -> None:
+    got = json.loads((await post("/runs/wait", {"input": GOOD, **run})).json()["got"])
+    for name in place:
+        got = got[name]
+    assert got["when_out"] == "wait"
+
+
+async def test_a_run_on_a_thread_is_left_to_be_parked() -> None:
+    got = (await post("/threads/t/runs", {"input": GOOD})).json()["got"]
+    assert "when_out" not in got

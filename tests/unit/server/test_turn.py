@@ -98,7 +98,7 @@ async def test_without_a_thread_none_is_made_and_none_is_kept() -> None:
     assert client.created == []
     assert options["on_completion"] == "delete"
     assert options["on_disconnect"] == "cancel"
-    assert options["context"] == {"model": "groq/x"}
+    assert options["context"] == {"when_out": "wait", "model": "groq/x"}
 
 
 async def test_a_thread_is_made_before_its_first_turn() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from langgraph_sdk.schema import StreamPart
 
-from potluck.server.openai.agent_reply import agent_reply
+from potluck.quota.parking import ParkedRuns
+from potluck.server.openai.agent_reply import Way, agent_reply
 from potluck.server.openai.caller import Chat
 from potluck.server.openai.deltas import Accepted, Delta, Finished, Said, Thought
 from potluck.server.openai.errors import ApiError
@@ -79,9 +80,8 @@ def reply(
     server: FakeLangGraph, *messages: tuple[str, str], chat: Chat | None = None, ref: str = ""
 ) -> AsyncGenerator[Delta]:
     client: Any = server
-    return agent_reply(
-        request(*messages), client=client, queue=ThreadQueue(), chat=chat, ref=ref or None
-    )
+    way = Way(client, ThreadQueue(), ParkedRuns(), wait_limit_s=60.0)
+    return agent_reply(request(*messages), way, chat=chat, ref=ref or None)
 
 
 async def deltas(*events: StreamPart | Exception) -> list[Delta]:
@@ -120,7 +120,8 @@ async def test_instructions_and_the_named_model_go_into_the_context() -> None:
     said = [("system", "be brief"), ("user", "hi")]
     async for _ in reply(server, *said, ref="groq/m"):
         pass
-    assert server.asked["context"] == {"model": "groq/m", "instructions": "be brief"}
+    given = {"model": "groq/m", "instructions": "be brief"}
+    assert server.asked["context"] == {"when_out": "wait", **given}
     assert [m["content"] for m in server.asked["input"]["messages"]] == ["hi"]
     assert server.thread_id is None
 
@@ -163,6 +164,7 @@ async def test_turns_of_one_chat_wait_for_each_other() -> None:
     client: Any = FakeLangGraph(BEGUN, END)
     queue = ThreadQueue(max_wait_s=0.01)
     async with queue.turn(CHAT.thread_id):
-        waiting = agent_reply(request(), client=client, queue=queue, chat=CHAT, ref=None)
+        way = Way(client, queue, ParkedRuns(), wait_limit_s=60.0)
+        waiting = agent_reply(request(), way, chat=CHAT, ref=None)
         with pytest.raises(Exception, match="has not ended"):
             await anext(waiting)

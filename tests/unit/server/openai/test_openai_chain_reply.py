@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 
+from potluck.errors import ChainError, ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.chain import Call
 from potluck.server.openai.chain_reply import background_call, call_of, chain_reply
 from potluck.server.openai.deltas import Called, Delta, Finished, Said, Thought
@@ -174,3 +176,58 @@ def test_a_background_task_goes_to_whoever_does_small_ones() -> None:
     assert (call.task_type, call.only, call.prefer) == ("simple_task", None, None)
     assert call.tools == ()
     assert call.params == {"max_tokens": 50}
+
+
+class SpentChain(FakeChain):
+    """Has no quota for the first calls."""
+
+    def __init__(self, *back_in_s: float | None, said: str = "") -> None:
+        super().__init__([AIMessageChunk("answer")])
+        self.back_in_s = list(back_in_s)
+        self.said = said
+
+    async def _stream(self, _: AsyncIterator[Any]) -> AsyncIterator[AIMessage]:
+        if not self.back_in_s:
+            yield self.answer[0]
+            return
+        if self.said:
+            yield AIMessageChunk(self.said)
+        back_in_s = self.back_in_s.pop(0)
+        until = None if back_in_s is None else datetime.now(UTC) + timedelta(seconds=back_in_s)
+        fault = ProviderFault(ErrorKind.DAY, ErrorScope.MODEL, "spent", until)
+        raise ChainError([ProviderError("groq", "m", fault)])
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    seconds: list[int] = []
+
+    async def sleep(duration_s: float) -> None:
+        seconds.append(round(duration_s))
+
+    monkeypatch.setattr("potluck.server.openai.chain_reply.asyncio.sleep", sleep)
+    return seconds
+
+
+async def waited(chain: Any) -> list[Delta]:
+    asked = request(stream=True)
+    reply = chain_reply(asked, call_of(asked, None), chain=chain, wait_limit_s=60)
+    return [delta async for delta in reply]
+
+
+async def test_waits_until_quota_is_back(slept: list[int]) -> None:
+    assert (await waited(SpentChain(20, 0, 30)))[0] == Said("answer")
+    assert slept == [20, 1, 30]
+
+
+@pytest.mark.parametrize("chain", [SpentChain(61), SpentChain(40, 40), SpentChain(None)])
+async def test_waits_no_longer_than_the_limit(slept: list[int], chain: SpentChain) -> None:
+    with pytest.raises(ChainError):
+        await waited(chain)
+    assert sum(slept) <= 60
+
+
+async def test_what_has_begun_is_not_begun_again(slept: list[int]) -> None:
+    with pytest.raises(ChainError):
+        await waited(SpentChain(5, said="half"))
+    assert slept == []

@@ -7,7 +7,8 @@ from langgraph_sdk.errors import NotFoundError
 from pydantic import TypeAdapter
 
 from potluck.server.openai.caller import Chat
-from potluck.server.openai.conversation import REMOVE_ALL, input_for
+from potluck.server.openai.catching_up import KEY, Shown
+from potluck.server.openai.conversation import REMOVE_ALL, Opening, opening_for
 from potluck.server.openai.request import Message
 from potluck.server.openai.transcript import CONTINUE
 from potluck.server.turn import RunError
@@ -26,6 +27,12 @@ class FakeThreads:
     messages: list[dict[str, Any]] | None = None
     calls: list[str] = field(default_factory=list)
     metadata: Any = None
+    status: str = "idle"
+
+    async def get(self, thread_id: str) -> Any:
+        self.calls.append("get")
+        assert thread_id == CHAT.thread_id
+        return {"metadata": self.metadata, "status": self.status}
 
     async def create(
         self, *, metadata: Any = None, thread_id: str | None = None, if_exists: Any = None
@@ -33,7 +40,8 @@ class FakeThreads:
         self.calls.append("create")
         assert if_exists == "do_nothing"
         assert thread_id == CHAT.thread_id
-        self.metadata = metadata
+        if self.messages is None:
+            self.metadata = metadata
         return {"created_at": "1", "updated_at": "1" if self.messages is None else "2"}
 
     async def get_state(self, thread_id: str) -> Any:
@@ -54,6 +62,10 @@ def messages(*texts: str) -> list[Message]:
 
 def texts(sent: Any) -> list[str]:
     return [message["content"] for message in sent]
+
+
+async def input_for(threads: Any, chat: Chat | None, said: list[Message]) -> Any:
+    return (await opening_for(threads, chat, said)).messages
 
 
 async def test_without_a_chat_everything_is_sent_and_nothing_asked() -> None:
@@ -133,3 +145,62 @@ async def test_says_when_the_server_cannot_be_reached() -> None:
     with pytest.raises(RunError) as caught:
         await input_for(Down(), CHAT, messages("one", "answer", "two"))
     assert caught.value.status == 503
+
+
+NOTICE = "The quota of every model is used up. The work goes on by itself in 5 min."
+ASKED = {"type": "human", "id": "h1", "content": "one"}
+LATE = {"type": "ai", "id": "a1", "content": "late answer"}
+
+
+def noticed(*thread: dict[str, Any], status: str = "idle") -> FakeThreads:
+    """A thread whose client was told, after its first question, that the answer comes later."""
+    shown = Shown.of(messages("one"), NOTICE, [ASKED])
+    kept = {"source": "openai", **shown.metadata}
+    return FakeThreads(list(thread), metadata=kept, status=status)
+
+
+async def test_a_notice_is_no_edit_and_the_answer_that_came_since_is_told() -> None:
+    opening = await opening_for(noticed(ASKED, LATE), CHAT, messages("one", NOTICE, "two"))
+    assert texts(opening.messages) == ["two"]
+    assert opening.unseen == "late answer"
+    assert opening.is_apart
+
+
+async def test_a_message_to_a_parked_thread_comes_behind_its_question() -> None:
+    threads = noticed(ASKED, status="interrupted")
+    opening = await opening_for(threads, CHAT, messages("one", NOTICE, "two"))
+    assert texts(opening.messages) == ["two"]
+    assert opening.unseen == ""
+
+
+async def test_work_that_is_going_on_by_now_is_waited_for() -> None:
+    threads = noticed(ASKED, status="busy")
+    opening = await opening_for(threads, CHAT, messages("one", NOTICE, "two"))
+    assert opening.is_busy
+    assert texts(opening.messages) == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("thread", "status", "expected"),
+    [
+        ((ASKED, LATE), "idle", Opening([], "late answer", is_apart=True)),
+        ((ASKED,), "interrupted", Opening([], is_busy=True, is_apart=True)),
+    ],
+)
+async def test_the_same_question_again_is_not_asked_twice(
+    thread: Any, status: str, expected: Opening
+) -> None:
+    assert await opening_for(noticed(*thread, status=status), CHAT, messages("one")) == expected
+
+
+async def test_an_edited_question_is_an_edit_after_a_notice_too() -> None:
+    opening = await opening_for(noticed(ASKED, LATE), CHAT, messages("one edited"))
+    assert opening.messages[0] == REMOVE_ALL
+    assert opening.unseen == ""
+
+
+@pytest.mark.parametrize("kept", [None, {}, {KEY: "odd"}, {KEY: {"odd": 1}}])
+async def test_odd_marks_on_a_thread_are_as_good_as_none(kept: Any) -> None:
+    threads = FakeThreads([ASKED, LATE], metadata=kept)
+    sent = await input_for(threads, CHAT, messages("one", NOTICE, "two"))
+    assert sent[0] == REMOVE_ALL

@@ -107,3 +107,18 @@ def test_the_sdk_does_not_repeat_a_turn_that_has_begun(error: PotluckError, stat
     assert shown.status == status
     assert shown.headers["x-should-retry"] == "false"
     assert set(shown.body["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_run_that_failed_for_want_of_quota_says_when_to_come_back() -> None:
+    back_at = datetime.now(UTC) + timedelta(seconds=90)
+    error = as_api_error(RunError("all out", status=429, back_at=back_at))
+    assert (error.status, error.code) == (429, "rate_limit_exceeded")
+    assert 85 <= int(error.headers["Retry-After"]) <= 90
+    assert error.headers["x-should-retry"] == "false"
+
+
+def test_quota_counts_for_more_than_what_else_went_wrong() -> None:
+    failed = ChainError([attempt(ErrorKind.DAY, 30), attempt(ErrorKind.AUTH)])
+    error = as_api_error(failed)
+    assert error.status == 429
+    assert 25 <= int(error.headers["Retry-After"]) <= 30
