@@ -26,11 +26,12 @@ class Denial:
 
 @dataclass(slots=True)
 class Admission:
-    """One request let in or denied; `amounts` is what it took from each window."""
+    """One request let in or denied at `at_s`; `amounts` is what it took from each window."""
 
     limits: LimitSpec
     windows: Windows
     amounts: dict[WindowName, float]
+    at_s: float
     denial: Denial | None = None
     account: "_Account | None" = None
 
@@ -56,7 +57,11 @@ class Admission:
             return
         for name, window in self.windows.items():
             actual = 0.0 if usage is None else self._actual(name, usage)
-            window.take(now.timestamp(), actual - self.amounts[name])
+            more = actual - self.amounts[name]
+            if more >= 0:
+                window.take(now.timestamp(), more)
+            else:
+                window.give_back(now.timestamp(), -more, taken_s=self.at_s)
             self.amounts[name] = actual
         if self.account is not None:
             self.account.under_way -= 1
@@ -88,14 +93,14 @@ class Meter:
         limits = profile.limits
         amounts = _amounts(limits, request)
         if not self.enforce:
-            admission = Admission(limits, _fresh(limits, request.model), amounts)
+            admission = Admission(limits, _fresh(limits, request.model), amounts, now.timestamp())
             _take(admission, now)
             return admission
         with self._lock:
             account = self._accounts.setdefault((request.provider, request.key), _Account())
             scope = request.model if limits.scope == "model" else ""
             windows = account.windows.setdefault(scope, _fresh(limits, request.model))
-            admission = Admission(limits, windows, amounts, account=account)
+            admission = Admission(limits, windows, amounts, now.timestamp(), account=account)
             admission.denial = _denial(admission, request.model, now)
             if admission.denial is None:
                 account.under_way += 1

@@ -1,5 +1,6 @@
 """Counting use against a limit: refilled evenly, rolling, or until a fixed hour."""
 
+import bisect
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
@@ -21,7 +22,10 @@ class Window(Protocol):
         """How much of the limit is used at this time."""
 
     def take(self, now_s: float, amount: float) -> None:
-        """Count use, whether it fits or not; a negative amount gives back."""
+        """Count use, whether it fits or not."""
+
+    def give_back(self, now_s: float, amount: float, *, taken_s: float) -> None:
+        """Count so much less of what was taken then; nothing when that has expired."""
 
     def wait_s(self, now_s: float, amount: float) -> float:
         """How long until this much fits; for more than the limit, until all of it is free."""
@@ -47,7 +51,12 @@ class RefillWindow:
 
     def take(self, now_s: float, amount: float) -> None:
         """Count use."""
-        self._used = max(0.0, self.used(now_s) + amount)
+        self._used = self.used(now_s) + amount
+
+    def give_back(self, now_s: float, amount: float, *, taken_s: float) -> None:
+        """Let so much flow back at once."""
+        del taken_s
+        self._used = max(0.0, self.used(now_s) - amount)
 
     def wait_s(self, now_s: float, amount: float) -> float:
         """How long until enough has flowed back."""
@@ -71,11 +80,18 @@ class RollingWindow:
         """The use of the last period."""
         while self._uses and self._uses[0][0] + self._period_s <= now_s:
             self._uses.popleft()
-        return max(0.0, sum(amount for _, amount in self._uses))
+        return sum(amount for _, amount in self._uses)
 
     def take(self, now_s: float, amount: float) -> None:
         """Count use."""
         self._uses.append((now_s, amount))
+
+    def give_back(self, now_s: float, amount: float, *, taken_s: float) -> None:
+        """Make the use itself smaller, if it has not expired."""
+        del now_s
+        place = bisect.bisect_left(self._uses, taken_s, key=lambda use: use[0])
+        if place < len(self._uses) and self._uses[place][0] == taken_s:
+            self._uses[place] = (taken_s, self._uses[place][1] - amount)
 
     def wait_s(self, now_s: float, amount: float) -> float:
         """How long until enough of the oldest use has expired."""
@@ -112,7 +128,13 @@ class FixedWindow:
 
     def take(self, now_s: float, amount: float) -> None:
         """Count use."""
-        self._used = max(0.0, self.used(now_s) + amount)
+        self._used = self.used(now_s) + amount
+
+    def give_back(self, now_s: float, amount: float, *, taken_s: float) -> None:
+        """Count less, unless there was a reset since."""
+        self.used(now_s)
+        if self._end_of(datetime.fromtimestamp(taken_s, UTC)).timestamp() == self._end_s:
+            self._used = max(0.0, self._used - amount)
 
     def wait_s(self, now_s: float, amount: float) -> float:
         """How long until the reset, if this much does not fit now."""

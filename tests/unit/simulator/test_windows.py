@@ -106,5 +106,26 @@ def test_more_than_the_limit_waits_until_all_is_free() -> None:
 def test_what_is_given_back_can_be_used_again() -> None:
     for window in (RefillWindow(10, 60), RollingWindow(10, 60)):
         window.take(NOON, 10)
-        window.take(NOON, -4)
+        window.give_back(NOON, 4, taken_s=NOON)
         assert window.used(NOON) == 6
+
+
+def test_what_is_given_back_late_expires_with_its_use() -> None:
+    window = RollingWindow(10, 60)
+    window.take(NOON, 1)
+    window.take(NOON + 30, 9)
+    window.give_back(NOON + 50, 1, taken_s=NOON)
+    assert window.used(NOON + 50) == 9
+    # The use and what was given back of it have both expired: nine are nine
+    assert window.used(NOON + 70) == 9
+    window.give_back(NOON + 100, 9, taken_s=NOON + 30)
+    assert window.used(NOON + 100) == 0
+
+
+def test_nothing_is_given_back_across_a_reset() -> None:
+    window = make(WindowSpec(limit=10, period="utc_day"))
+    window.take(NOON, 5)
+    tomorrow = NOON + 86_400
+    window.take(tomorrow, 3)
+    window.give_back(tomorrow, 5, taken_s=NOON)
+    assert window.used(tomorrow) == 3
