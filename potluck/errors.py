@@ -6,6 +6,7 @@ PotluckError
 |- StartError        the server cannot start here: port, data folder, second server
 |- DatabaseError     PostgreSQL is not to be had
 |- ToolError         a tool could not do it; the text goes to the model
+|  `- SandboxError   model-written code cannot be run here, or not as asked
 |- ProviderError     one call to one model of one provider failed
 |- ChainError        every link of a chain failed; names each of them
 `- BudgetError       a run used up its calls or tokens
@@ -64,6 +65,10 @@ class ToolError(PotluckError):
     def __init__(self, message: str, *, fix: str | None = None, may_pass: bool = False) -> None:
         super().__init__(message, fix=fix)
         self.may_pass = may_pass
+
+
+class SandboxError(ToolError):
+    """Model-written code could not be run: no sandbox, or not within what it allows."""
 
 
 class BudgetError(PotluckError):
@@ -131,6 +136,17 @@ class ProviderError(PotluckError):
         return ProviderError(self.provider, self.model, self.fault)
 
 
+QUOTA_KINDS = frozenset(
+    {
+        ErrorKind.MINUTE,
+        ErrorKind.DAY,
+        ErrorKind.MONTH,
+        ErrorKind.CREDITS,
+        ErrorKind.CONCURRENCY,
+    }
+)
+
+
 class ChainError(PotluckError):
     """Every model that could have answered this call failed."""
 
@@ -144,6 +160,12 @@ class ChainError(PotluckError):
             else "Wait until one is back, or add a key: see `potluck check`.",
         )
         self.attempts = tuple(attempts)
+
+    @property
+    def is_quota(self) -> bool:
+        """Whether a model could answer once it has quota again: waiting helps."""
+        refusing = {a.provider for a in self.attempts if a.kind is ErrorKind.CALLER}
+        return len(refusing) < 2 and any(a.kind in QUOTA_KINDS for a in self.attempts)
 
     @property
     def back_at(self) -> datetime | None:

@@ -5,7 +5,7 @@ import re
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from dotenv import dotenv_values
@@ -42,6 +42,12 @@ class Settings(BaseSettings):
     potluck_simulator: AnyHttpUrl | None = None
     potluck_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     potluck_log_level: str = "warning"
+    potluck_sandbox: Literal["auto", "host", "off"] = "auto"
+    potluck_sandbox_python: Path | None = None
+    potluck_sandbox_network: bool = False
+    potluck_sandbox_memory_mb: int = Field(default=1024, ge=256)
+    potluck_sandbox_disk_mb: int = Field(default=1024, ge=16)
+    potluck_sandbox_timeout_s: float = Field(default=300.0, gt=0, le=3600)
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
 
@@ -49,6 +55,15 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("potluck_sandbox_python")
+    @classmethod
+    def _an_executable(cls, value: Path | None) -> Path | None:
+        # Not resolved: a virtual environment is known by the place of its link
+        program = value.expanduser().absolute() if value is not None else None
+        if program is not None and not program.is_file():
+            raise ValueError("must be the path of a Python, such as /opt/analysis/bin/python")
+        return program
 
     @field_validator("potluck_api_keys", mode="before")
     @classmethod

@@ -92,6 +92,7 @@ class Folder:
         if create:
             with explained(shown), contextlib.suppress(FileExistsError):
                 os.mkdir(self._at(name), 0o755, dir_fd=self.fd)
+                self._give_away(name)
         with explained(shown):
             self._refuse_unless(stat.S_ISDIR, name, "is not a folder")
             fd = os.open(name, _FOLDER_FLAGS, dir_fd=self.fd) if self.fd is not None else None
@@ -140,6 +141,7 @@ class Folder:
             file.write(content)
             file.flush()
             os.fsync(fd)
+        self._give_away(name)
 
     def rename(self, name: str, target: str) -> None:
         """Give `name` the name `target`, in place of what had it."""
@@ -149,6 +151,15 @@ class Folder:
         """Remove a file; that it is gone already is fine."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._at(name), dir_fd=self.fd)
+
+    def _give_away(self, name: str) -> None:
+        """What root makes in a folder belongs to the folder's owner, as whom code runs there."""
+        if self.fd is None or os.geteuid() != 0:
+            return
+        owner = os.fstat(self.fd)
+        if owner.st_uid != 0:
+            uid, gid = owner.st_uid, owner.st_gid
+            os.chown(name, uid, gid, dir_fd=self.fd, follow_symlinks=False)
 
     def _at(self, name: str) -> str | Path:
         return self.path / name if self.fd is None else name

@@ -10,6 +10,8 @@ from tools.clock import current_time
 from tools.database import change_database, query_database
 from tools.files import edit_file, list_files, read_file, search_files, write_file
 from tools.options import ToolOptions
+from tools.python import python
+from tools.shell import shell
 from tools.tools_file import Policy
 from tools.weather import get_weather
 from tools.web import fetch_page, search_web
@@ -47,6 +49,9 @@ REGISTRY: tuple[ToolSpec, ...] = (
     ToolSpec(write_file),
     ToolSpec(edit_file),
     ToolSpec(search_files, timeout_s=30.0),
+    # Their own limits come first: POTLUCK_SANDBOX_TIMEOUT_S, at most an hour, and a cold start.
+    ToolSpec(python, timeout_s=3_700.0),
+    ToolSpec(shell, timeout_s=3_700.0),
     ToolSpec(search_web, timeout_s=30.0, retries=1),
     ToolSpec(fetch_page, timeout_s=40.0, retries=1),
     ToolSpec(get_weather, timeout_s=30.0, retries=1),

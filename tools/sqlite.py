@@ -68,7 +68,6 @@ def _opened(source: bytes | Path, *, write: bool) -> Iterator[sqlite3.Connection
     except (sqlite3.Error, OverflowError) as error:
         raise ToolError(f"It cannot be opened: {error}.") from error
     with contextlib.closing(connection):
-        connection.enable_load_extension(False)  # noqa: FBT003 - its only form
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)  # noqa: FBT003 - its only form

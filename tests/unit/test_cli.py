@@ -11,6 +11,7 @@ from potluck import cli
 from potluck.errors import StartError
 from potluck.providers.catalog import Model
 from potluck.providers.differences import Difference, Loss
+from potluck.quota.report_form import QuotaReport
 from potluck.terminal.facts import Fact
 from potluck.terminal.refresh import ProviderChanges
 
@@ -84,8 +85,68 @@ def test_a_refresh_of_the_models_ends_with_its_own_exit_code(
     assert json.loads(capsys.readouterr().out)["providers"][0]["gone"] == ["old"]
 
 
+def test_usage_ends_with_three_when_no_model_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int] = []
+    model = {
+        "id": "m",
+        "key_id": "",
+        "back_at": None,
+        "windows": [],
+        "outage": None,
+        "advice": {
+            "status": "OPTIMAL",
+            "window": None,
+            "used_share": None,
+            "exhausted_at": None,
+            "resets_at": None,
+        },
+    }
+
+    def look(_: object, *, days: int) -> QuotaReport:
+        seen.append(days)
+        models = [model | {"available": days == 1}]
+        provider = {"id": "p", "on": True, "reason": "key set", "paid": False, "models": models}
+        return QuotaReport.model_validate(
+            {
+                "at": "2026-11-21T12:00:00Z",
+                "providers": [provider],
+                "today": None,
+                "days": [],
+                "parked": [],
+                "missing": [],
+            }
+        )
+
+    monkeypatch.setattr("potluck.terminal.usage.usage", look)
+    assert run(monkeypatch, "usage") == 0
+    assert run(monkeypatch, "usage", "--days", "2") == 3
+    capsys.readouterr()
+    assert run(monkeypatch, "usage", "--days", "2", "--json") == 3
+    assert json.loads(capsys.readouterr().out)["providers"][0]["id"] == "p"
+    assert seen == [1, 2, 2]
+
+
+def test_a_parked_run_is_resumed_or_cancelled_by_its_thread(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("potluck.terminal.usage.resume", lambda _, thread: thread.upper())
+    monkeypatch.setattr("potluck.terminal.usage.cancel", lambda _, thread: thread.upper())
+    assert run(monkeypatch, "usage", "--resume", "a") == 0
+    assert run(monkeypatch, "usage", "--cancel", "b") == 0
+    assert capsys.readouterr().out == "Thread A goes on.\nThread B waits no longer.\n"
+    assert run(monkeypatch, "usage", "--cancel", "b", "--resume", "a") == 2
+
+
 @pytest.mark.parametrize(
-    "args", [("serve", "--port", "99999"), ("simulate", "--speed", "0"), ("nonsense",)]
+    "args",
+    [
+        ("serve", "--port", "99999"),
+        ("simulate", "--speed", "0"),
+        ("usage", "--days", "0"),
+        ("nonsense",),
+    ],
 )
 def test_wrong_arguments_are_refused(
     monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
