@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
+from blockbuster import BlockBuster
 
 from potluck.sandbox.bubblewrap import Bubblewrap
 from potluck.sandbox.ownership import FIRST_USER, LAST_USER
@@ -113,6 +114,27 @@ async def test_closing_leaves_no_process_and_no_folder(launcher: Bubblewrap, hom
     await asyncio.sleep(0.05)
     await pool.aclose()
     assert _kernels() <= before
+
+
+async def test_nothing_blocks_the_event_loop(launcher: Bubblewrap, home: Path) -> None:
+    pool = Sandboxes(
+        launcher, home / "workspaces", limits=launcher.limits, clock=lambda: datetime.now(UTC)
+    )
+    workspace = home / "workspaces" / "unblocked"
+    watchdog = BlockBuster()
+    watchdog.activate()
+    try:
+        pool.warm_up()
+        assert (await pool.python(workspace, "1 + 1")).text == "2\n"
+        await pool.python(workspace, "import time; time.sleep(9)", timeout_s=0.3)
+        await pool.python(workspace, "import os; os._exit(1)")
+        await pool.python(workspace, "1")
+        await pool.shell(workspace, "sleep 9", timeout_s=0.3)
+        await pool.sweep()
+        await pool.forget(workspace)
+    finally:
+        await pool.aclose()
+        watchdog.deactivate()
 
 
 def _kernels() -> set[int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from ruamel.yaml import YAML
 
 from potluck.simulator.server import SimulatorServer
 
-PROJECT_DIR = Path(__file__).parents[3]
 WAIT_LIMIT_S = 4
 
 
@@ -25,15 +23,16 @@ def connect() -> Iterator[Callable[[str], SyncLangGraphClient]]:
 
 @pytest.fixture(scope="session")
 def one_model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A configuration in which one model of one provider is all there is, without limits."""
+    """A configuration in which one model without limits is all there is."""
     folder = tmp_path_factory.mktemp("config")
     yaml = YAML()
-    groq = yaml.load(PROJECT_DIR / "config" / "providers.yaml")["providers"]["groq"]
-    groq["models"] = [m for m in groq["models"] if m["id"] == "openai/gpt-oss-20b"]
-    groq["models"][0].pop("limits", None)
-    yaml.dump({"providers": {"groq": groq}}, folder / "providers.yaml")
+    # The simulator knows no limits of it, so that none are learned.
+    box = {"base_url": "http://127.0.0.1:1/v1", "model": "box"}
+    yaml.dump({"providers": {"box": box}}, folder / "providers.yaml")
     policy = {
         "parking": {"wait_limit_seconds": WAIT_LIMIT_S},
+        # Runs of every priority are to be parked, not held in the queue.
+        "waiting": {"interactive_seconds": 0, "background_seconds": 0},
         # The same question again is to meet the quota, not a kept answer.
         "optimization": {"enable_caching": False},
     }

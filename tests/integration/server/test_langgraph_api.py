@@ -14,6 +14,12 @@ from potluck.simulator.reply import Delay, Reply
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
+def text_of(message: dict[str, Any]) -> str:
+    """A message's text: some models answer in blocks."""
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
+
+
 def ask(text: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}]}
 
@@ -83,7 +89,7 @@ async def test_a_chat_from_open_webui_is_a_thread_here(
     found = [t for t in threads if "chat-for-the-thread-test" in str(t["metadata"])]
     assert len(found) == 1
     state: Any = await client.threads.get_state(found[0]["thread_id"])
-    assert [m["content"] for m in state["values"]["messages"]] == ["I am Ann", "Nice to meet you."]
+    assert [text_of(m) for m in state["values"]["messages"]] == ["I am Ann", "Nice to meet you."]
 
 
 async def test_two_runs_on_one_thread_come_one_after_the_other(
@@ -97,7 +103,7 @@ async def test_two_runs_on_one_thread_come_one_after_the_other(
         _later(client.runs.wait(thread_id, "agent", input=ask("second question"))),
     )
     state: Any = await client.threads.get_state(thread_id)
-    assert [m["content"] for m in state["values"]["messages"]] == [
+    assert [text_of(m) for m in state["values"]["messages"]] == [
         "first question", "first answer", "second question", "second answer",
     ]  # fmt: skip
 
@@ -161,7 +167,7 @@ async def test_cancelling_a_queued_run_lets_nobody_overtake(
     await client.runs.cancel(thread_id, second["run_id"])
     await client.runs.join(thread_id, third["run_id"])
     state: Any = await client.threads.get_state(thread_id)
-    assert [m["content"] for m in state["values"]["messages"]] == [
+    assert [text_of(m) for m in state["values"]["messages"]] == [
         "first question", "first answer", "third question", "third answer",
     ]  # fmt: skip
 
@@ -229,5 +235,5 @@ async def test_time_travel_takes_another_way_from_an_earlier_step(
     forked: Any = await client.runs.wait(
         thread_id, "agent", input=None, checkpoint_id=fork["checkpoint"]["checkpoint_id"]
     )
-    assert [m["content"] for m in forked["messages"]] == ["I am Bob", "Hello Bob"]
+    assert [text_of(m) for m in forked["messages"]] == ["I am Bob", "Hello Bob"]
     assert len(await client.threads.get_history(thread_id)) > len(history), "the first way stays"

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 WITHIN_S = 3.0
 BEYOND_S = 6.0
-ALONE = "groq/openai/gpt-oss-20b"
+ALONE = "box/box"
 WAIT_S = 30.0
 CHAT = [sys.executable, "-m", "potluck", "chat"]
 
@@ -48,7 +48,7 @@ def langgraph(
 
 def out_of_quota(for_s: float) -> Reply:
     """No figures, from which more would be learned than when to ask again."""
-    error = {"message": f"Rate limit reached. Please try again in {for_s:g}s."}
+    error = {"message": f"Too many concurrent requests. Please try again in {for_s:g}s."}
     headers = {"retry-after": f"{for_s:g}"}
     return Reply(fault=Fault(status=429, body={"error": error}, headers=headers))
 
@@ -124,7 +124,7 @@ async def test_a_stream_stays_open_for_a_short_wait(
     assert "Waiting until" in thoughts
     assert ALONE in thoughts
     assert "".join(delta.content or "" for delta in deltas) == "Answer to: hi"
-    assert late_s < 2
+    assert late_s < 5
     assert len(quota_server.simulator.log) == 2
 
 

@@ -18,14 +18,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 WAIT_S = 30.0
 LATEST_S = 5.0
 QUESTION: Any = {"messages": [{"role": "user", "content": "What is the answer?"}]}
-MODEL = "groq/openai/gpt-oss-20b"
+MODEL = "box/box"
 
 Connect = Callable[[str], SyncLangGraphClient]
 
 
 def out_of_quota(for_s: float) -> Reply:
     """No figures, from which more would be learned than when to ask again."""
-    error = {"message": f"Rate limit reached. Please try again in {for_s:g}s."}
+    error = {"message": f"Too many concurrent requests. Please try again in {for_s:g}s."}
     headers = {"retry-after": f"{for_s:g}"}
     return Reply(fault=Fault(status=429, body={"error": error}, headers=headers))
 

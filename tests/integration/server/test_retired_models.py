@@ -39,6 +39,7 @@ def test_its_tombstone_outlives_the_server(
     start_server: Callable[..., Any], simulator: SimulatorServer, tmp_path: Path
 ) -> None:
     (tmp_path / "providers.yaml").write_text(CATALOG)
+    (tmp_path / "limits.yaml").write_text("optimization: {enable_caching: false}")
     simulator.script.clear()
     simulator.log.clear()
     server = start_server(simulator=simulator, env={"POTLUCK_CONFIG_DIR": str(tmp_path)})

@@ -99,6 +99,14 @@ def test_tool_calls_and_results_are_cut_to_what_a_person_reads() -> None:
     assert lines(type="tool_result", id="1", name="f", ok=True, text="") == ["← (nothing)"]
 
 
+def test_output_of_a_running_tool_is_shown_cut_and_without_control_characters() -> None:
+    text = "one\x1b[31m\n" + "\n".join(["x" * 500] * 20)
+    shown_lines = lines(type="tool_output", id="1", name="shell", text=text)
+    assert shown_lines[0] == "  one[31m"
+    assert len(shown_lines) == 6
+    assert all(len(line) <= 162 for line in shown_lines)
+
+
 def test_failover_and_verdict_say_why() -> None:
     (failover,) = lines(type="failover", failed="groq/x", reason="day quota spent")
     assert "groq/x" in failover
