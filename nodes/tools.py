@@ -1,6 +1,7 @@
 """The tools node: runs one tool call, and turns whatever happens into a result for the model."""
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from langchain_core.messages import ToolCall, ToolMessage
@@ -18,6 +19,7 @@ from potluck import engine
 from potluck.engine import Engine
 from potluck.errors import ToolError
 from potluck.events import ToolCallEvent, ToolResultEvent
+from potluck.sandbox.runner import use_approval, use_runner
 from tools.options import use_options
 from tools.toolbox import Toolbox
 from tools.workspace import Workspace, use_workspace
@@ -39,6 +41,7 @@ class _Permission:
 
     call: ToolCall | None
     note: str = ""
+    approved: bool = False
 
 
 async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]:  # noqa: ARG001 - nodes share one signature
@@ -51,7 +54,8 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
     if permission.call is None:
         message = _refusal(call, permission.note)
     else:
-        message = await _run(call, permission.note, used, config)
+        with use_approval() if permission.approved else nullcontext():
+            message = await _run(call, permission.note, used, config)
     tell(
         ToolResultEvent(
             type="tool_result",
@@ -92,20 +96,24 @@ def _decided(call: ToolCall, decision: Decision, toolbox: Toolbox) -> _Permissio
         said = f" They said: {decision.message}" if decision.message else ""
         return _Permission(None, REJECTED + said)
     if decision.answer == "approve":
-        return _Permission(call)
+        return _Permission(call, approved=True)
     # A person may change what a call does, but not what is forbidden to all.
     ruling = toolbox.rule(decision.call)
     if ruling.policy == "deny":
         return _Permission(None, f"The user changed the call, but {ruling.reason} {DENIED}")
     changed = decision.call
     note = f"[The user changed this call before it ran: {changed['name']} {changed['args']}]"
-    return _Permission(changed, note)
+    return _Permission(changed, note, approved=True)
 
 
 async def _run(call: ToolCall, note: str, used: Engine, config: RunnableConfig) -> ToolMessage:
     thread_id = str(config.get("configurable", {}).get("thread_id") or "default")
     workspace = await asyncio.to_thread(Workspace.for_thread, used.home, thread_id)
-    with use_workspace(workspace), use_options(used.toolbox.options):
+    with (
+        use_workspace(workspace),
+        use_options(used.toolbox.options),
+        use_runner(used.runner),
+    ):
         message = await _tried(call, used.toolbox, config)
     fitted = await asyncio.to_thread(checked, message, workspace)
     return _noted(fitted, note) if note else fitted

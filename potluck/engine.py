@@ -33,7 +33,13 @@ from potluck.quota.memory_ledger import MemoryLedger
 from potluck.quota.parking import ParkedRuns
 from potluck.quota.postgres_ledger import PostgresLedger
 from potluck.quota.steady_ledger import SteadyLedger
+from potluck.sandbox.pool import Sandboxes
+from potluck.sandbox.probe import find_runner
+from potluck.sandbox.runner import NOT_SET_UP, Runner
 from potluck.settings import Settings
+from tools.mcp import McpServers
+from tools.mcp_file import read_mcp_file
+from tools.mcp_launch import launch_in
 from tools.toolbox import Toolbox, load_toolbox
 
 logger = logging.getLogger(__name__)
@@ -57,6 +63,7 @@ class Engine:
     history: CallHistory = field(
         default_factory=lambda: CallHistory(CallMemory(), prices={}, clock=_now)
     )
+    runner: Runner = field(default_factory=lambda: NOT_SET_UP)
     opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -80,9 +87,12 @@ class Engine:
         if settings is None:
             settings = await asyncio.to_thread(Settings.load)
         catalog = await asyncio.to_thread(load_catalog, settings.potluck_config_dir)
-        toolbox = await asyncio.to_thread(load_toolbox, settings)
+        forms = await asyncio.to_thread(read_mcp_file, settings.potluck_config_dir, settings.key)
         found = tuple(await statuses(catalog, settings))
         async with AsyncExitStack() as opened:
+            servers = await McpServers.open(forms, launch_in(settings))
+            opened.push_async_callback(servers.aclose)
+            toolbox = await asyncio.to_thread(load_toolbox, settings, servers.specs)
             pool = await _open_pool(settings, opened)
             limits = await _Limits.open(catalog, found, pool, opened)
             history = CallHistory.open(
@@ -104,6 +114,12 @@ class Engine:
                 cache=cache,
             )
             opened.push_async_callback(chain.aclose)
+            runner = await find_runner(
+                settings, workspaces=settings.potluck_home / "workspaces", clock=_now
+            )
+            opened.push_async_callback(runner.aclose)
+            if isinstance(runner, Sandboxes) and runner.each_approved:
+                toolbox = toolbox.asking({"python", "shell"})
             await chain.refresh()
             made = cls(
                 settings,
@@ -114,6 +130,7 @@ class Engine:
                 parking=ParkedRuns(pool),
                 limiter=limits.limiter,
                 history=history,
+                runner=runner,
                 opened=opened.pop_all(),
             )
         made._watch_catalog(limits)

@@ -17,6 +17,11 @@ from potluck.errors import SettingError
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
 
+PROGRAM_VARIABLE = "POTLUCK_SANDBOX_PROGRAM"
+_PLAIN = frozenset(
+    {"PATH", "HOME", "LANG", "TMPDIR", "USER", "LOGNAME", "SHELL", "SYSTEMROOT"}
+    | {"POTLUCK_ENV_FILE", "POTLUCK_HOME"}
+)
 _KEY = re.compile(r"[!-9;-~]+(:[!-9;-~]+(:(user|admin))?)?")
 
 
@@ -122,10 +127,24 @@ class Settings(BaseSettings):
         written = (key.get_secret_value().split(":") for key in self.potluck_api_keys)
         return tuple(SecretStr(parts[1] if len(parts) > 1 else parts[0]) for parts in written)
 
+    @property
+    def plain_environment(self) -> dict[str, str]:
+        """What a program started by us may know: where things are, and no key."""
+        return {
+            name: value
+            for name, value in os.environ.items()
+            if name in _PLAIN or name.startswith("POTLUCK_SANDBOX")
+        }
+
     def key(self, name: str) -> SecretStr | None:
         """The provider key in the variable `name`, or None when unset or blank."""
         value = os.environ.get(name) or self._file_values.get(name) or ""
         return SecretStr(value.strip()) if value.strip() else None
+
+
+def program_to_enter() -> str:
+    """What potluck.sandbox.enter is to start, as its parent process wrote it down."""
+    return os.environ[PROGRAM_VARIABLE]
 
 
 def env_file() -> Path:

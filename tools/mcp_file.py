@@ -19,9 +19,9 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 class ServerForm(BaseModel):
     """One server: a local command, or an address. The words are those of other MCP clients.
 
-    `sandbox` false starts a local command with all the user's rights; `network` lets it reach the
-    network from inside the sandbox; `write` are folders outside of the workspace that it may
-    change. `tools` are the only ones to offer.
+    A local command runs in the sandbox, in a folder of its own: `network` lets it reach the
+    network from there, `read` and `write` are paths of this machine that it may read or change.
+    With `sandbox` false it runs with all the user's rights. `tools` are the only ones to offer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +35,7 @@ class ServerForm(BaseModel):
     disabled: bool = False
     sandbox: bool = True
     network: bool = False
+    read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     tools: tuple[str, ...] | None = None
     timeout_s: float = Field(default=60.0, gt=0, le=3600)

@@ -33,7 +33,8 @@ class Command:
     env: Mapping[str, str]
 
 
-Launch = Callable[[ServerForm], Command]
+Launch = Callable[[str, ServerForm], Command]
+"""Makes a server's command, by its name, one that may be started."""
 
 
 class McpServer:
@@ -156,7 +157,7 @@ class McpServer:
                 "url": self._form.url,
                 "headers": dict(self._form.headers),
             }
-        command = self._launch(self._form)
+        command = self._launch(self.name, self._form)
         return {
             "transport": "stdio",
             "command": command.argv[0],

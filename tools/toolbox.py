@@ -1,7 +1,7 @@
 """The tools of this process: what is offered to models, what may run, what it is set up with."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -41,6 +41,13 @@ class Toolbox:
         """Whether this call may run. One of a tool that nobody knows may: it fails by itself."""
         known = self.spec(call["name"])
         return self.policies.rule(call["name"], call["args"], known.policy if known else "allow")
+
+    def asking(self, names: Collection[str]) -> "Toolbox":
+        """The same tools, those of these names only with a person's approval."""
+        specs = (
+            replace(spec, policy="ask") if spec.tool.name in names else spec for spec in self.specs
+        )
+        return replace(self, specs=tuple(specs))
 
     def _is_denied(self, spec: ToolSpec) -> bool:
         return self.policies.is_denied(spec.tool.name, spec.policy)

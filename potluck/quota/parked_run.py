@@ -34,7 +34,7 @@ class ParkedRun:
     def priority(self) -> Priority:
         """Who goes first when several are due."""
         given = self.context.get("priority")
-        return given if given in ("background", "batch") else "interactive"  # type: ignore[return-value] # narrowed by the test
+        return given if given in ("background", "batch") else "interactive"
 
     def joined(self, other: "ParkedRun") -> "ParkedRun":
         """This and a later stop on the same thread: one when both belong to the same run."""

@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from potluck.errors import SandboxError
 from potluck.sandbox.interpreter import Interpreter
@@ -27,7 +28,18 @@ _ETC = (
 )  # fmt: skip
 # What the system tells of itself and of others' keys
 _BLANK = ("cmdline", "kallsyms", "kcore", "key-users", "keys", "kmsg", "sched_debug", "timer_list")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _ETC_FOR_NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/services")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A command with what it needs beside the workspace: variables, and paths of this machine."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = _NOTHING
+    read: tuple[Path, ...] = ()
+    write: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,16 @@ class Bubblewrap:
         shell = shutil.which("bash", path="/usr/bin:/bin") or "/bin/sh"
         return self._launch(workspace, (), (shell, "-c", command))
 
+    def run_program(self, workspace: Path, program: Program) -> Launch:
+        """A program of the user's choice in the sandbox."""
+        shown = (Path("/usr"), *self.interpreter.folders)
+        read = [p for p in program.read if not any(p.is_relative_to(place) for place in shown)]
+        binds: list[str] = []
+        for option, paths in (("--ro-bind", read), ("--bind", program.write)):
+            for path in paths:
+                binds += [*_reachable(path), option, str(path), str(path)]
+        return self._launch(workspace, tuple(binds), program.argv, program.env)
+
     def runtime_seen(self, runtime: Path) -> str:  # noqa: ARG002 - the same for every kernel
         """Where the kernel sees the folder of its sockets."""
         return RUNTIME
@@ -73,7 +95,13 @@ class Bubblewrap:
                 for path in (runtime, *runtime.iterdir()):
                     os.chown(path, owner, owner, follow_symlinks=False)
 
-    def _launch(self, workspace: Path, binds: tuple[str, ...], command: tuple[str, ...]) -> Launch:
+    def _launch(
+        self,
+        workspace: Path,
+        binds: tuple[str, ...],
+        command: tuple[str, ...],
+        env: Mapping[str, str] = _NOTHING,
+    ) -> Launch:
         user = owner_of(workspace) if self.as_root else _UNPRIVILEGED
         argv = [
             *_sacrificed_first(),
@@ -90,7 +118,7 @@ class Bubblewrap:
             "--remount-ro", "/dev",
             "--remount-ro", "/",
             "--seccomp", seccomp_filter(),
-            *self._environment(),
+            *self._environment(env),
             "--",
             *self._limited(),
             *(_become(user) if self.as_root else ()),
@@ -132,7 +160,7 @@ class Bubblewrap:
             yield from ("--tmpfs", path)
         yield from ("--perms", "0755", "--dir", "/run")
 
-    def _environment(self) -> Iterator[str]:
+    def _environment(self, more: Mapping[str, str]) -> Iterator[str | bytes]:
         variables = {
             "PATH": f"{self.interpreter.executable.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": "/tmp",  # noqa: S108 - inside of the sandbox
@@ -147,6 +175,10 @@ class Bubblewrap:
         }
         for name, value in variables.items():
             yield from ("--setenv", name, value)
+        if more:
+            # They may be secrets, and a command line is for everybody to see.
+            hidden = "".join(f"--setenv\0{name}\0{value}\0" for name, value in more.items())
+            yield from ("--args", hidden.encode())
 
     def _limited(self) -> Iterator[str]:
         limits = self.limits

@@ -42,15 +42,19 @@ def end_all_but(kept: frozenset[int], root: int) -> bool:
 async def end(process: asyncio.subprocess.Process) -> None:
     """Kill a process with its group and descendants, and wait until it is gone."""
     if process.returncode is None:
-        for member in await asyncio.to_thread(family, process.pid):
-            with contextlib.suppress(psutil.Error):
-                member.kill()
+        await asyncio.to_thread(_kill_all, process.pid)
     # What it left behind without walls around it is still in its group
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(END_TIMEOUT_S):
             await process.wait()
+
+
+def _kill_all(pid: int) -> None:
+    for member in family(pid):
+        with contextlib.suppress(psutil.Error):
+            member.kill()
 
 
 def _children(pid: int) -> set[int]:

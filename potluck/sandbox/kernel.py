@@ -24,6 +24,7 @@ from potluck.sandbox.wire import LineBrokenError, Wire, is_idle
 
 _COMPLAINT_BYTES = 4_000
 _QUIET_S = 1.0
+_LAST_WORDS_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ class Kernel:
         """End the kernel and everything that it started."""
         try:
             await end(self.process)
+            await asyncio.wait({self._draining}, timeout=_LAST_WORDS_S)
         finally:
             self._draining.cancel()
             await _clear(self._wire, self._place.runtime)
@@ -122,7 +124,7 @@ class Kernel:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not opening.done():
-                await asyncio.wait({self._draining}, timeout=0.5 if ended.done() else 0)
+                await asyncio.wait({self._draining}, timeout=_LAST_WORDS_S if ended.done() else 0)
                 raise SandboxError(self._why_not_started(), fix="Run `potluck check`.")
             opening.result()
         finally:

@@ -44,8 +44,10 @@ async def spawn(launch: Launch, *, stderr: int) -> asyncio.subprocess.Process:
 
     It must be called on the event loop's own thread: bubblewrap dies with the thread it came from.
     """
-    argv, numbers = await asyncio.to_thread(_numbered, launch.argv)
+    numbers: list[int] = []
+    argv = ["The command"]
     try:
+        argv = await asyncio.to_thread(numbered, launch.argv, numbers)
         return await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -66,9 +68,8 @@ async def spawn(launch: Launch, *, stderr: int) -> asyncio.subprocess.Process:
             os.close(number)
 
 
-def _numbered(argv: tuple[str | bytes, ...]) -> tuple[list[str], list[int]]:
-    """The command with numbers of open files in the place of bytes, and these numbers."""
-    numbers: list[int] = []
+def numbered(argv: tuple[str | bytes, ...], numbers: list[int]) -> list[str]:
+    """The command with numbers of open files in the place of bytes; adds these to `numbers`."""
     written: list[str] = []
     for part in argv:
         if isinstance(part, bytes):
@@ -79,4 +80,4 @@ def _numbered(argv: tuple[str | bytes, ...]) -> tuple[list[str], list[int]]:
             written.append(str(number))
         else:
             written.append(part)
-    return written, numbers
+    return written

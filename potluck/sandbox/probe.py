@@ -89,7 +89,10 @@ async def find_runner(
         launcher = await find_launcher(settings)
     except SandboxError as error:
         if settings.potluck_sandbox == "host" and os.name == "posix":
-            host = Host(await _interpreter(settings))
+            try:
+                host = Host(await _interpreter(settings))
+            except SandboxError as no_python:
+                return NoRunner(no_python)
             return Sandboxes(host, workspaces, limits=limits, clock=clock, each_approved=True)
         return _monty(limits, error) or NoRunner(error)
     return Sandboxes(launcher, workspaces, limits=limits, clock=clock)
@@ -215,7 +218,7 @@ def _monty(limits: Limits, reason: SandboxError) -> Runner | None:
 def _without(settings: Settings, error: SandboxError) -> Finding:
     if settings.potluck_sandbox == "host":
         text = f"none ({error.message}); code runs on this machine when a person approves it"
-        return Finding("bad", text, error.fix)
+        return Finding("off", text, error.fix)
     if importlib.util.find_spec("pydantic_monty") is not None:
-        return Finding("bad", f"only Python without libraries: {error.message}", error.fix)
+        return Finding("off", f"only Python without libraries: {error.message}", error.fix)
     return Finding("bad", f"none, so no code is run: {error.message}", error.fix)

@@ -72,10 +72,10 @@ class NoRunner:
         )
 
 
-_NOT_SET_UP = NoRunner(
+NOT_SET_UP = NoRunner(
     SandboxError("no sandbox is set up here.", fix="Start Potluck with `potluck serve`.")
 )
-_current: ContextVar[Runner] = ContextVar("potluck_runner", default=_NOT_SET_UP)
+_current: ContextVar[Runner] = ContextVar("potluck_runner", default=NOT_SET_UP)
 _approved: ContextVar[bool] = ContextVar("potluck_call_approved", default=False)
 
 

@@ -62,7 +62,7 @@ class Wire:
     async def open(self) -> None:
         """Connect as soon as the kernel listens, and wait until it answers. Give it a timeout."""
         for channel in ("shell", "iopub", "control"):
-            while not _listens(self._path(channel)):  # noqa: ASYNC110 - a file system has no event
+            while not await asyncio.to_thread(_listens, self._path(channel)):  # noqa: ASYNC110 - a file system has no event
                 await asyncio.sleep(_POLL_S)
         self._iopub = self._connected(zmq.SUB, "iopub")
         self._iopub.setsockopt(zmq.SUBSCRIBE, b"")

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, nullcontext
 from fastapi import FastAPI
 
 from potluck import engine
+from potluck.sandbox.pool import Sandboxes
 from potluck.server import langserve_door, loopback, openai, parked_door, quota_door
 from potluck.server.address import served
 from potluck.server.langgraph_door import LangGraphDoor
@@ -30,7 +31,9 @@ async def _runs_kept() -> AsyncIterator[None]:
     from potluck.server import recovery, run_order, thread_files  # noqa: PLC0415 - only now
 
     used = await engine.current()
-    thread_files.delete_with_threads(used.home)
+    thread_files.delete_with_threads(used.home, used.runner)
+    if isinstance(used.runner, Sandboxes):
+        used.runner.warm_up()
     if used.settings.redis_url is None:
         run_order.order_runs()
         await recovery.take_up()

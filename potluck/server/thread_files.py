@@ -7,13 +7,16 @@ from pathlib import Path
 import structlog
 from aegra_api.core.database import db_manager
 
+from potluck.sandbox.runner import Runner
 from tools.workspace import folder_of
 
 logger = structlog.get_logger(__name__)
 
 
-def delete_with_threads(home: Path) -> None:
+def delete_with_threads(home: Path, runner: Runner) -> None:
     """From now on, whoever deletes a thread's checkpoints deletes its workspace, too.
+
+    Code of the thread's that still runs is ended first.
 
     Every way in which Aegra deletes a thread (the route, stateless runs, expiry) leads there.
     """
@@ -22,7 +25,9 @@ def delete_with_threads(home: Path) -> None:
 
     async def delete_thread(thread_id: str) -> None:
         await delete_checkpoints(thread_id)
-        await asyncio.to_thread(_delete_folder, folder_of(home, thread_id))
+        folder = folder_of(home, thread_id)
+        await runner.forget(folder)
+        await asyncio.to_thread(_delete_folder, folder)
 
     saver.adelete_thread = delete_thread
 

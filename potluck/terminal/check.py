@@ -11,6 +11,7 @@ from rich.console import Console
 from potluck.database import database_url, prepare_home
 from potluck.errors import ConfigError, DatabaseError, PotluckError
 from potluck.providers.catalog_file import load_catalog
+from potluck.sandbox.probe import probe
 from potluck.settings import Settings
 from potluck.terminal.facts import Fact
 from potluck.terminal.provider_facts import find_provider_facts
@@ -32,6 +33,7 @@ def check(*, calls: bool = True, console: Console | None = None) -> list[Fact]:
         return [*facts, _bad("settings", error)]
     facts.append(_settings(settings))
     facts.extend(_configuration(settings, calls=calls, console=console or Console(stderr=True)))
+    facts.append(_sandbox(settings))
     home = _home(settings)
     facts.append(home)
     running = find(settings)
@@ -62,6 +64,11 @@ def _configuration(settings: Settings, *, calls: bool, console: Console) -> Iter
         return
     yield Fact("configuration", "ok", f"{folder}: {len(catalog.models())} models")
     yield from asyncio.run(find_provider_facts(catalog, settings, calls=calls, console=console))
+
+
+def _sandbox(settings: Settings) -> Fact:
+    found = asyncio.run(probe(settings))
+    return Fact("sandbox", found.state, found.text, found.fix)
 
 
 def _home(settings: Settings) -> Fact:

@@ -85,6 +85,8 @@ def _lines(event: Event) -> list[str]:  # noqa: PLR0911 - one for each kind of e
             return _plan(event)
         case "tool_call":
             return [_call(event)]
+        case "tool_output":
+            return [f"  {_cut(line)}" for line in event["text"].splitlines()[:SHOWN_LINES]]
         case "tool_result":
             return _result(event)
         case "failover":

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 SERVER = str(Path(__file__).parent / "mcp_notes_server.py")
 
 
-def unconfined(form: ServerForm) -> Command:
+def unconfined(_: str, form: ServerForm) -> Command:
     return Command([form.command or "", *form.args], {"PATH": os.environ["PATH"], **form.env})
 
 
@@ -50,9 +50,7 @@ def local(**more: object) -> ServerForm:
 
 async def test_a_local_servers_tools_are_called_in_one_session() -> None:
     async with opened(notes=local()) as servers:
-        assert [spec.tool.name for spec in servers.specs] == [
-            "mcp_notes_add_note", "mcp_notes_fail", "mcp_notes_die", "mcp_notes_environment",
-        ]  # fmt: skip
+        assert "mcp_notes_add_note" in [spec.tool.name for spec in servers.specs]
         assert {spec.policy for spec in servers.specs} == {"ask"}
         assert await call(servers, "mcp_notes_add_note", text="a") == "1 notes"
         assert await call(servers, "mcp_notes_add_note", text="b") == "2 notes"
