@@ -107,10 +107,12 @@ class Bubblewrap:
             *_sacrificed_first(),
             self.program,
             *self._namespaces(),
-            *self._system(),
+            *_system(),
             *_account(user),
             *_blanked(),
+            # Before the Python: a checkout may lie in /tmp.
             *self._scratch(),
+            *self._python(),
             *binds,
             "--bind", str(workspace), WORKSPACE,
             "--chdir", WORKSPACE,
@@ -140,13 +142,7 @@ class Bubblewrap:
             yield from ("--unshare-user", "--disable-userns")
             yield from ("--uid", str(_UNPRIVILEGED), "--gid", str(_UNPRIVILEGED))
 
-    def _system(self) -> Iterator[str]:
-        yield from ("--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev")
-        for path in map(Path, _SYSTEM):
-            if path.is_symlink():
-                yield from ("--symlink", str(path.readlink()), str(path))
-            elif path.is_dir():
-                yield from ("--ro-bind", str(path), str(path))
+    def _python(self) -> Iterator[str]:
         for folder in self.interpreter.folders:
             yield from _reachable(folder)
             yield from ("--ro-bind", str(folder), str(folder))
@@ -189,6 +185,15 @@ class Bubblewrap:
         yield f"--fsize={limits.disk_bytes}"
         yield "--core=0"
         yield "--"
+
+
+def _system() -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev")
+    for path in map(Path, _SYSTEM):
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), str(path))
+        elif path.is_dir():
+            yield from ("--ro-bind", str(path), str(path))
 
 
 def _sacrificed_first() -> tuple[str, ...]:

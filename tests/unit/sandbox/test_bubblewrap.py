@@ -121,9 +121,19 @@ def test_folders_above_the_python_are_open_to_its_user(
     user_mode: Bubblewrap, workspace: Path, tmp_path: Path
 ) -> None:
     argv = words(user_mode.shell(workspace, "true").argv)
-    for parent in list(tmp_path.parents)[:-1]:
-        place = argv.index(str(parent))
-        assert argv[place - 3 : place] == ["--perms", "0755", "--dir"]
+    made = [argv[i + 1] for i, word in enumerate(argv) if argv[i - 2 : i + 1] == _OPEN_FOLDER]
+    assert {str(parent) for parent in list(tmp_path.parents)[:-1]} <= set(made)
+
+
+_OPEN_FOLDER = ["--perms", "0755", "--dir"]
+
+
+def test_a_python_below_tmp_is_not_hidden_by_the_scratch_folder(
+    user_mode: Bubblewrap, workspace: Path
+) -> None:
+    argv = words(user_mode.shell(workspace, "true").argv)
+    first = min(argv.index(str(folder)) for folder in user_mode.interpreter.folders)
+    assert argv.index("/tmp") < first
         assert place < argv.index(str(tmp_path / "env"))
 
 
