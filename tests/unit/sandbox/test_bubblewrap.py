@@ -121,7 +121,7 @@ def test_folders_above_the_python_are_open_to_its_user(
     user_mode: Bubblewrap, workspace: Path, tmp_path: Path
 ) -> None:
     argv = words(user_mode.shell(workspace, "true").argv)
-    made = [argv[i + 1] for i, word in enumerate(argv) if argv[i - 2 : i + 1] == _OPEN_FOLDER]
+    made = [argv[i] for i in range(len(argv)) if argv[i - 3 : i] == _OPEN_FOLDER]
     assert {str(parent) for parent in list(tmp_path.parents)[:-1]} <= set(made)
 
 
@@ -134,7 +134,6 @@ def test_a_python_below_tmp_is_not_hidden_by_the_scratch_folder(
     argv = words(user_mode.shell(workspace, "true").argv)
     first = min(argv.index(str(folder)) for folder in user_mode.interpreter.folders)
     assert argv.index("/tmp") < first
-        assert place < argv.index(str(tmp_path / "env"))
 
 
 @pytest.mark.parametrize("command", ["x" * (MAX_COMMAND_BYTES + 1), "zero\0byte"])
