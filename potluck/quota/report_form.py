@@ -164,6 +164,11 @@ class QuotaReport(_Form):
 
     @property
     def is_out(self) -> bool:
-        """Some provider is on, and none of their models can be asked now."""
-        models = [model for provider in self.providers for model in provider.models]
+        """Some provider is on, and none of their models can be asked now.
+
+        Paid ones do not count beside free ones: they are asked only by name then.
+        """
+        on = [provider for provider in self.providers if provider.models]
+        asked = [provider for provider in on if not provider.paid] or on
+        models = [model for provider in asked for model in provider.models]
         return bool(models) and not any(model.available for model in models)

@@ -25,6 +25,8 @@ from potluck.server.address import Address, announce, server_file
 from potluck.server.guard import Guard, is_loopback
 from potluck.server.welcome import Welcome
 from potluck.settings import PROJECT_DIR, Settings, create_env_file
+from tools.mcp_file import read_mcp_file
+from tools.toolbox import load_toolbox
 
 DEFAULT_PORT = 8123
 HIGHEST_PORT = 65535
@@ -41,6 +43,8 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
     # uvicorn raises the signal again when it has shut down; the rest must end in order, too.
     signal.signal(signal.SIGTERM, _end)
     load_catalog(settings.potluck_config_dir)
+    load_toolbox(settings)
+    read_mcp_file(settings.potluck_config_dir, settings.key)
     _refuse_open_door(host, settings)
     prepare_home(settings.potluck_home)
     env_file_is_new = create_env_file()

@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import psycopg
 from rich.console import Console
@@ -16,6 +16,10 @@ from potluck.settings import Settings
 from potluck.terminal.facts import Fact
 from potluck.terminal.provider_facts import find_provider_facts
 from potluck.terminal.running import Running, find
+from tools.mcp import McpServers
+from tools.mcp_file import ServerForm, read_mcp_file
+from tools.mcp_launch import launch_in
+from tools.toolbox import load_toolbox
 
 DEFAULT_PORT = 8123
 CONNECT_TIMEOUT_S = 5
@@ -34,6 +38,7 @@ def check(*, calls: bool = True, console: Console | None = None) -> list[Fact]:
     facts.append(_settings(settings))
     facts.extend(_configuration(settings, calls=calls, console=console or Console(stderr=True)))
     facts.append(_sandbox(settings))
+    facts.extend(_tools(settings))
     home = _home(settings)
     facts.append(home)
     running = find(settings)
@@ -69,6 +74,33 @@ def _configuration(settings: Settings, *, calls: bool, console: Console) -> Iter
 def _sandbox(settings: Settings) -> Fact:
     found = asyncio.run(probe(settings))
     return Fact("sandbox", found.state, found.text, found.fix)
+
+
+def _tools(settings: Settings) -> Iterator[Fact]:
+    """The tools' configuration; each MCP server is started for a moment."""
+    try:
+        toolbox = load_toolbox(settings)
+        forms = read_mcp_file(settings.potluck_config_dir, settings.key)
+    except ConfigError as error:
+        place = f"{error.file}:{error.line}" if error.line is not None else str(error.file)
+        yield Fact("tools", "bad", f"{place}: {error.message}", error.fix)
+        return
+    yield Fact("tools", "ok", ", ".join(tool.name for tool in toolbox.offered))
+    found, failures = asyncio.run(_mcp_tools(forms, settings))
+    for name in forms:
+        if name in failures:
+            yield Fact(f"MCP {name}", "bad", failures[name], "Mend it in config/mcp.json.")
+        else:
+            names = [tool for tool in found if tool.startswith(f"mcp_{name}_")]
+            yield Fact(f"MCP {name}", "ok", f"{len(names)} tools")
+
+
+async def _mcp_tools(
+    forms: Mapping[str, ServerForm], settings: Settings
+) -> tuple[list[str], Mapping[str, str]]:
+    servers = await McpServers.open(forms, launch_in(settings))
+    await servers.aclose()
+    return [spec.tool.name for spec in servers.specs], servers.failures
 
 
 def _home(settings: Settings) -> Fact:

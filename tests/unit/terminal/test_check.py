@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from potluck.errors import DatabaseError
+from potluck.sandbox.probe import Finding
 from potluck.settings import Settings
 from potluck.terminal import check as module
 from potluck.terminal.check import check
@@ -34,6 +35,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def database_url(_: Settings) -> Iterator[str]:
         yield "postgresql://here"
 
+    async def probe(_: Settings) -> Finding:
+        return Finding("ok", "bubblewrap")
+
+    monkeypatch.setattr(module, "probe", probe)
     monkeypatch.setattr(module, "database_url", database_url)
     monkeypatch.setattr(module, "_version", lambda _: "18.4")
     monkeypatch.setattr(module, "_in_use", lambda _: False)
@@ -67,6 +72,23 @@ def test_a_wrong_setting_is_bad_and_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert not works(facts)
     assert "POTLUCK_LOG_LEVEL" in facts[-1].text
     assert facts[-1].fix
+
+
+def test_a_slip_in_the_tools_files_is_bad_with_its_place(machine: Path) -> None:
+    assert "calculator" in named("tools").text
+    (machine / "config" / "tools.yaml").write_text("tools:\n  calculater: deny\n")
+    assert named("tools").state == "bad"
+    assert "tools.yaml:2" in named("tools").text
+    (machine / "config" / "tools.yaml").unlink()
+    (machine / "config" / "mcp.json").write_text("{")
+    assert "mcp.json:1" in named("tools").text
+
+
+def test_an_mcp_server_that_does_not_start_is_bad(machine: Path) -> None:
+    file = machine / "config" / "mcp.json"
+    file.write_text('{"mcpServers": {"gone": {"command": "no-such-program"}}}')
+    assert named("MCP gone").state == "bad"
+    assert "no-such-program" in named("MCP gone").text
 
 
 def test_a_broken_catalog_is_bad_with_file_and_line(machine: Path) -> None:

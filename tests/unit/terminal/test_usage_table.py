@@ -289,3 +289,13 @@ def test_figures_are_readable(value: float, text: str) -> None:
 )
 def test_small_sums_keep_their_places(amount: float, text: str) -> None:
     assert dollars(amount) == text
+
+
+def test_nobody_is_left_when_all_that_is_free_is_out() -> None:
+    out, there = model(available=False), model()
+    paid = ProviderReport(id="openai", on=True, reason="why", paid=True, models=(there,))
+    off = ProviderReport(id="groq", on=False, reason="no key", paid=False, models=())
+    assert report(provider(out), paid).is_out
+    assert not report(provider(out), provider(there)).is_out
+    assert not report(off, paid).is_out
+    assert not report(off).is_out
