@@ -71,6 +71,8 @@ class Context(TypedDict, total=False):
 
     A run that cannot be gone on with later (no checkpointer, no thread that is kept) fails.
     """
+    can_ask: bool
+    """False: no person can be asked, so calls that need approval are refused."""
 
 
 def merge_work(

@@ -33,6 +33,7 @@ REPEATED = "You made this very call before, with the same result. Go on without 
 DENIED = "It was not run, and must not be tried in another way."
 NOBODY = "It needs a person's approval, and nobody can be asked in this run. It was not run."
 REJECTED = "The user rejected this call: it was not run. Do not try it again in another way."
+STEERED = "The user rejected this call: it was not run. Go by what they said:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,12 @@ class _Permission:
     approved: bool = False
 
 
-async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]:  # noqa: ARG001 - nodes share one signature
+async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]:
     """Run one call if it may run; errors come back as a result that the model can act on."""
     used = await engine.current()
     config = get_config()
-    permission = _permit(state, used.toolbox, config)
+    can_ask = can_stop(config) and (runtime.context or Context()).get("can_ask", True)
+    permission = _permit(state, used.toolbox, can_ask=can_ask)
     call = permission.call or state["call"]
     tell(ToolCallEvent(type="tool_call", id=call["id"] or "", name=call["name"], args=call["args"]))
     if permission.call is None:
@@ -71,7 +73,7 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
     return update | {"work": {str(state["step_id"]): [message]}}
 
 
-def _permit(task: ToolTask, toolbox: Toolbox, config: RunnableConfig) -> _Permission:
+def _permit(task: ToolTask, toolbox: Toolbox, *, can_ask: bool) -> _Permission:
     """Whether the call may run: by policy, or by asking a person, which stops the run here.
 
     Nothing with an effect may come before it: after the answer the node begins anew.
@@ -83,7 +85,7 @@ def _permit(task: ToolTask, toolbox: Toolbox, config: RunnableConfig) -> _Permis
     match ruling.policy:
         case "deny":
             return _Permission(None, f"{ruling.reason} {DENIED}")
-        case "ask" if not can_stop(config):
+        case "ask" if not can_ask:
             return _Permission(None, f"{ruling.reason} {NOBODY}")
         case "ask":
             return _decided(call, ask_person(call, ruling.reason), toolbox)
@@ -93,8 +95,8 @@ def _permit(task: ToolTask, toolbox: Toolbox, config: RunnableConfig) -> _Permis
 
 def _decided(call: ToolCall, decision: Decision, toolbox: Toolbox) -> _Permission:
     if decision.call is None:
-        said = f" They said: {decision.message}" if decision.message else ""
-        return _Permission(None, REJECTED + said)
+        said = decision.message
+        return _Permission(None, f"{STEERED} {said}" if said else REJECTED)
     if decision.answer == "approve":
         return _Permission(call, approved=True)
     # A person may change what a call does, but not what is forbidden to all.

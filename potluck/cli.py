@@ -46,11 +46,16 @@ def chat(
         str | None, typer.Option(help="Server to talk to; default: the one on this data folder.")
     ] = None,
 ) -> None:
-    """Talk with the agent: its answer, and what it does for it."""
+    """Talk with the agent: its answer, and what it does for it.
+
+    Exit code 4 if one question waits for your approval: go on with its thread.
+    """
     from potluck.settings import Settings  # noqa: PLC0415 - quick --help
     from potluck.terminal.chat import chat as talk  # noqa: PLC0415 - quick --help
 
-    talk(Settings.load(), message=message, thread=thread, url=url)
+    code = talk(Settings.load(), message=message, thread=thread, url=url)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

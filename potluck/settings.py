@@ -136,6 +136,11 @@ class Settings(BaseSettings):
             if name in _PLAIN or name.startswith("POTLUCK_SANDBOX")
         }
 
+    @property
+    def editor(self) -> str | None:
+        """The command of the user's text editor, if one is set."""
+        return os.environ.get("VISUAL") or os.environ.get("EDITOR") or None
+
     def key(self, name: str) -> SecretStr | None:
         """The provider key in the variable `name`, or None when unset or blank."""
         value = os.environ.get(name) or self._file_values.get(name) or ""

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from potluck import engine
 from potluck.server.langgraph_wire import Mistake, mistakes_in_run, mistakes_in_state
 from potluck.server.stored_text import unstorable_in
+from potluck.server.turn import UNATTENDED
 
 MAX_BODY_BYTES = 20_000_000
 STATELESS = "potluck_stateless"
@@ -93,20 +94,20 @@ def _marked_stateless(run: dict[str, object]) -> dict[str, object] | None:
     metadata = run.get("metadata") or {}
     if run.get("on_completion") == "keep" or not isinstance(metadata, dict):
         return None
-    return {**_waiting(run), "metadata": {**metadata, STATELESS: True}}
+    return {**_unattended(run), "metadata": {**metadata, STATELESS: True}}
 
 
-def _waiting(run: dict[str, object]) -> dict[str, object]:
-    """The run, which waits for quota instead of being parked: nobody could pick it up later."""
+def _unattended(run: dict[str, object]) -> dict[str, object]:
+    """The run, which is neither parked nor asks for approval: nobody could pick it up later."""
     context = run.get("context")
     if isinstance(context, dict) and context:
-        return {**run, "context": {"when_out": "wait", **context}}
+        return {**run, "context": {**UNATTENDED, **context}}
     config = run.get("config") or {}
     configurable = config.get("configurable") or {} if isinstance(config, dict) else None
     if not isinstance(config, dict) or not isinstance(configurable, dict):
         return run
     # Without a context, Aegra takes what is configurable for it.
-    return {**run, "config": {**config, "configurable": {"when_out": "wait", **configurable}}}
+    return {**run, "config": {**config, "configurable": {**UNATTENDED, **configurable}}}
 
 
 async def _read(receive: Receive) -> tuple[bytes | None, Receive]:

@@ -2,25 +2,39 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import asdict, replace
 from typing import Any
 
 from langchain_core.callbacks import adispatch_custom_event
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import ConfigurableFieldSpec, RunnableConfig, RunnableGenerator
 from langchain_core.runnables.utils import AddableDict
+from langgraph_sdk.errors import NotFoundError
 from pydantic import BaseModel
 
 from potluck import engine
 from potluck.errors import PotluckError
 from potluck.server import loopback
+from potluck.server.answer import Answer
+from potluck.server.approvals import pending_approvals
+from potluck.server.langserve_decisions import DecisionError, Decisions
 from potluck.server.langserve_progress import Progress
 from potluck.server.langserve_wire import MESSAGES, AgentConfig, AgentInput, AgentOutput, UsageView
 from potluck.server.parked_turn import run_through
 from potluck.server.thread_queue import TURNS
-from potluck.server.turn import Answer, Happened, Parked, Part, Turn, Values, thread_id_of
+from potluck.server.turn import (
+    Asked,
+    Happened,
+    Parked,
+    Part,
+    Turn,
+    Values,
+    run_errors,
+    thread_id_of,
+)
 
 
-class Agent(RunnableGenerator[list[BaseMessage], AddableDict]):
+class Agent(RunnableGenerator[list[BaseMessage] | Decisions, AddableDict]):
     """Runs a turn of the agent on this server; its chunks add up to an AgentOutput."""
 
     def __init__(self) -> None:
@@ -44,9 +58,15 @@ class Agent(RunnableGenerator[list[BaseMessage], AddableDict]):
 
 
 async def _turn(
-    inputs: AsyncIterator[Sequence[BaseMessage]], config: RunnableConfig
+    inputs: AsyncIterator[Sequence[BaseMessage] | Decisions], config: RunnableConfig
 ) -> AsyncGenerator[AddableDict]:
-    messages = [message async for chunk in inputs for message in chunk]
+    messages: list[BaseMessage] = []
+    decisions: Decisions | None = None
+    async for chunk in inputs:
+        if isinstance(chunk, Decisions):
+            decisions = chunk
+        else:
+            messages += chunk
     given = AgentConfig.of(config.get("configurable", {}))
     turn = Turn(
         messages=[message.model_dump(mode="json", exclude_none=True) for message in messages],
@@ -54,14 +74,31 @@ async def _turn(
         context=given.context,
     )
     async with TURNS.turn(turn.thread_id), Progress.of(config, messages) as progress:
-        async for chunk in _chunks(turn, progress, config):
-            yield chunk
+        if decisions is not None:
+            turn = await _decided(turn, decisions)
+        async for piece in _chunks(turn, progress, config):
+            yield piece
+
+
+async def _decided(turn: Turn, decisions: Decisions) -> Turn:
+    """The turn that goes on with what waits on its thread. Raises DecisionError."""
+    if turn.thread_id is None:
+        raise DecisionError(
+            "Decisions need the thread on which something waits for approval.",
+            fix='Send its id: {"config": {"configurable": {"thread_id": "..."}}}.',
+        )
+    with run_errors():
+        try:
+            pending = await pending_approvals(loopback.client(), turn.thread_id)
+        except NotFoundError:
+            pending = ()
+    return replace(turn, decisions=decisions.for_pending(pending), thread_exists=True)
 
 
 async def _chunks(
     turn: Turn, progress: Progress, config: RunnableConfig
 ) -> AsyncGenerator[AddableDict]:
-    answer = Answer()
+    answer = Answer(is_resumed=bool(turn.decisions))
     last: Part | None = None
     state: dict[str, Any] = {}
     limit_s = (await engine.current()).catalog.parking.wait_limit_seconds
@@ -81,6 +118,7 @@ async def _chunks(
         content="",
         messages=MESSAGES.validate_python(state.get("messages") or []),
         usage=UsageView.model_validate(state.get("usage") or {}).model_dump(),
+        approvals=[asdict(one) for one in last.approvals] if isinstance(last, Asked) else [],
     )
 
 

@@ -17,6 +17,7 @@ from sse_starlette import EventSourceResponse
 
 from potluck.errors import PotluckError
 from potluck.server.langserve_agent import Agent, ParkedError
+from potluck.server.langserve_decisions import DecisionError
 from potluck.server.langserve_wire import AgentConfig
 from potluck.server.refusal import refusal
 from potluck.server.stored_text import unstorable_in
@@ -123,6 +124,8 @@ def _later(error: PotluckError) -> tuple[datetime | None, str | None]:
 def _status(error: PotluckError) -> int:
     if isinstance(error, ParkedError):
         return 503
+    if isinstance(error, DecisionError):
+        return 422
     if isinstance(error, RunError):
         return error.status
     return 409 if isinstance(error, ThreadBusyError) else 500

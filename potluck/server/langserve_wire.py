@@ -28,6 +28,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from nodes.budget import DEFAULT_MAX_CALLS, HIGHEST_MAX_CALLS
+from potluck.server.langserve_decisions import KEY, Decisions
 
 FORMS = (
     'a text; {"messages": [...]}; or a list of messages, each {"role": "user", "content": "..."}, '
@@ -39,14 +40,38 @@ ONE_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
 MESSAGES: TypeAdapter[list[AnyMessage]] = TypeAdapter(list[AnyMessage])
 
 
-class AgentInput(RootModel[list[AnyMessage]]):
-    """The messages to answer, in whichever of the common forms they came."""
+_DECISIONS_SCHEMA: JsonSchemaValue = {
+    "type": "object",
+    "title": "Decisions",
+    "description": "For what waits for approval on the thread: by id, or all in their order.",
+    "properties": {
+        "decisions": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string", "enum": ["approve", "edit", "reject"]},
+                    "edited_action": {"type": "object"},
+                    "message": {"type": "string"},
+                },
+                "required": ["type"],
+            },
+        }
+    },
+    "required": ["decisions"],
+}
+
+
+class AgentInput(RootModel[list[AnyMessage] | Decisions]):
+    """The messages to answer, in whichever of the common forms they came; or decisions."""
 
     model_config = ConfigDict(title="Input")
 
     @model_validator(mode="before")
     @classmethod
-    def _from_any_form(cls, value: object) -> list[BaseMessage]:
+    def _from_any_form(cls, value: object) -> list[BaseMessage] | Decisions:
+        if isinstance(value, Mapping) and KEY in value:
+            return Decisions.read(value)
         return messages_from(value)
 
     @classmethod
@@ -77,6 +102,7 @@ class AgentInput(RootModel[list[AnyMessage]]):
                     "required": ["messages"],
                 },
                 messages,
+                _DECISIONS_SCHEMA,
                 {"type": "string", "title": "Text"},
             ],
         }
@@ -91,8 +117,19 @@ class UsageView(BaseModel):
     tool_calls: int = 0
 
 
+class ApprovalView(BaseModel):
+    """A tool call that waits for a person's decision."""
+
+    id: str
+    name: str
+    args: dict[str, object]
+    description: str
+
+
 class AgentOutput(BaseModel):
     """The answer's text, and the conversation with it.
+
+    With `approvals` it is not the end: the run goes on when they are decided.
 
     `content` is the name under which the playground looks for text that streams.
     """
@@ -102,6 +139,7 @@ class AgentOutput(BaseModel):
     content: str = ""
     messages: list[AnyMessage] = Field(default_factory=list)
     usage: UsageView = Field(default_factory=UsageView)
+    approvals: list[ApprovalView] = Field(default_factory=list)
 
 
 class AgentConfig(BaseModel):

@@ -13,8 +13,11 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.schema import RunCreateMetadata, StreamPart
 
 from potluck.server.abandoned import ACTIVE, settle
+from potluck.server.approvals import approvals_in, interrupts_in, pending_approvals
+from potluck.server.thread_queue import ThreadBusyError
 from potluck.server.turn import (
     STREAM_MODES,
+    Asked,
     Begun,
     Parked,
     Part,
@@ -52,7 +55,8 @@ async def run_through(
     """Run the turn and, where it is parked, what goes on with it, as one.
 
     `Parked` says that it waits; as the last part, that it would have to for longer than
-    `wait_limit_s` in all. Whoever stops iterating cancels the run at work; a parked one stays
+    `wait_limit_s` in all. `Asked` as the last part says that it waits for a person, even if a part
+    of its work is parked. Whoever stops iterating cancels the run at work; a parked one stays
     parked. Raises RunError.
     """
     async with aclosing(
@@ -85,14 +89,21 @@ async def _through(
     run_id = ""
     while True:
         parked: Parked | None = None
+        asked: Asked | None = None
         async with aclosing(parts):
             async for part in parts:
                 if isinstance(part, Parked):
                     parked = part
                     continue
+                if isinstance(part, Asked):
+                    asked = part
+                    continue
                 if isinstance(part, Begun):
                     run_id = part.run_id
                 yield part
+        if asked is not None and thread_id is not None:
+            yield await _settled(client, thread_id, asked)
+            return
         if parked is None:
             return
         yield parked
@@ -125,9 +136,26 @@ async def _present(client: LangGraphClient, thread_id: str) -> AsyncGenerator[Pa
     if run_id:
         yield Begun(run_id)
     yield Values(state.get("values") or {})
-    parked = parked_in(state.get("interrupts") or ()) if thread["status"] == "interrupted" else None
-    if parked is not None:
-        yield parked
+    stopped = _stopped_in(state) if thread["status"] == "interrupted" else None
+    if stopped is not None:
+        yield stopped
+
+
+def _stopped_in(state: Mapping[str, Any]) -> Asked | Parked | None:
+    """Why a run stopped before its end: for a person before all else."""
+    interrupts = interrupts_in(state)
+    approvals = approvals_in(interrupts)
+    return Asked(approvals) if approvals else parked_in(interrupts)
+
+
+async def _settled(client: LangGraphClient, thread_id: str, asked: Asked) -> Asked:
+    """What waits for a person once the run has ended for the server too: all of it, in order."""
+    try:
+        with run_errors():
+            return Asked(await pending_approvals(client, thread_id) or asked.approvals)
+    except ThreadBusyError:
+        # What was parked beside it goes on.
+        return asked
 
 
 async def _wait_for_next(
@@ -162,7 +190,7 @@ async def follow_run(client: LangGraphClient, thread_id: str, run_id: str) -> As
         async with aclosing(parts_of(cast("AsyncGenerator[StreamPart]", events))) as parts:
             yield Begun(run_id)
             async for part in parts:
-                knows_end = isinstance(part, Values | Parked) or knows_end
+                knows_end = isinstance(part, Values | Parked | Asked) or knows_end
                 yield part
         ended = True
     finally:
@@ -189,7 +217,7 @@ async def _end_of(client: LangGraphClient, thread_id: str, run_id: str) -> Part:
         if run["status"] == "error":
             raise RunError(str(run.get("error_message") or "The run failed."), status=502)
         state = cast("Mapping[str, Any]", await client.threads.get_state(thread_id))
-    return parked_in(state.get("interrupts") or ()) or Values(state["values"])
+    return _stopped_in(state) or Values(state["values"])
 
 
 async def _cancel(client: LangGraphClient, thread_id: str, run_id: str) -> None:

@@ -1,4 +1,4 @@
-"""One turn of the agent through the LangGraph API: what happens, and the answer as it comes."""
+"""One turn of the agent through the LangGraph API, told as parts."""
 
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
@@ -15,6 +15,7 @@ from nodes.parking import PARKED
 from potluck.errors import PotluckError
 from potluck.events import AUDIENCE_KEY, ErrorEvent, Event
 from potluck.server.abandoned import settle
+from potluck.server.approvals import Approval, Resume, approvals_in
 from potluck.server.relay import relay
 
 GRAPH_ID = "agent"
@@ -24,6 +25,9 @@ STREAM_MODES: tuple[StreamMode, ...] = ("messages-tuple", "custom", "values")
 
 # JSON as langgraph_sdk hands it over; nothing narrower is promised by the server
 Wire = Mapping[str, Any]
+
+# The context of a run that is not kept: nobody could pick it up later.
+UNATTENDED: Wire = {"when_out": "wait", "can_ask": False}
 
 
 class RunError(PotluckError):
@@ -40,13 +44,17 @@ class RunError(PotluckError):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is asked, on which thread (None: none is kept), and how: see graph.state.Context."""
+    """What is asked, on which thread (None: none is kept), and how: see graph.state.Context.
 
-    messages: Sequence[Wire]
+    With `decisions` nothing is asked: the run goes on that waits for them.
+    """
+
+    messages: Sequence[Wire] = ()
     thread_id: str | None = None
     context: Wire = field(default_factory=dict)
     thread_exists: bool = False
     """The thread is known to be there, and need not be made."""
+    decisions: Resume = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,14 @@ class Parked:
     reason: str
 
 
-Part = Begun | Piece | Happened | Values | Parked
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The run has stopped until a person has decided about these calls; the last part of a turn."""
+
+    approvals: tuple[Approval, ...]
+
+
+Part = Begun | Piece | Happened | Values | Parked | Asked
 
 
 def thread_id_of(name: str) -> str:
@@ -136,6 +151,7 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
 async def parts_of(events: AsyncGenerator[StreamPart]) -> AsyncGenerator[Part]:
     """The events of a run's stream as parts. Raises RunError, at the latest at its end."""
     told: ErrorEvent | None = None
+    asked: list[Approval] = []
     # Closed at once when the caller stops, for that is what cancels the run.
     with run_errors():
         async with aclosing(relay(events, is_last=_ends_run)) as stream:
@@ -145,9 +161,14 @@ async def parts_of(events: AsyncGenerator[StreamPart]) -> AsyncGenerator[Part]:
                     continue
                 if sse.event == "error":
                     raise _failure(sse.data, told)
+                if sse.event == "values":
+                    # Each call that waits comes with values of its own.
+                    asked += approvals_in(sse.data.get("__interrupt__") or ())
                 part = _part(sse.event, sse.data)
                 if part is not None:
                     yield part
+    if asked:
+        yield Asked(tuple(asked))
 
 
 @contextmanager
@@ -171,8 +192,7 @@ def _start(
             None,
             GRAPH_ID,
             input=asked,
-            # Nobody could pick up later what is not kept.
-            context={"when_out": "wait", **turn.context},
+            context=dict(UNATTENDED) | dict(turn.context),
             stream_mode=STREAM_MODES,
             on_disconnect="cancel",
             on_run_created=on_created,
@@ -182,7 +202,8 @@ def _start(
         stream = client.runs.stream(
             turn.thread_id,
             GRAPH_ID,
-            input=asked,
+            input=None if turn.decisions else asked,
+            command={"resume": dict(turn.decisions)} if turn.decisions else None,
             context=dict(turn.context),
             stream_mode=STREAM_MODES,
             on_disconnect="cancel",
@@ -250,45 +271,3 @@ def text_of(message: Wire) -> str:
         if isinstance(part, str) or part.get("type") == "text"
     ]
     return "".join(texts)
-
-
-class Answer:
-    """The answer of one turn, gathered from its parts: each text comes out exactly once."""
-
-    def __init__(self) -> None:
-        self._streamed: dict[str, str] = {}
-        self._current = ""
-        self._last: Wire | None = None
-
-    def take(self, part: Part) -> str:
-        """The text that this part adds to the answer."""
-        if isinstance(part, Values):
-            self._last = _last_said(part.messages)
-        if not isinstance(part, Piece) or not part.for_user or not part.text:
-            return ""
-        return self._add(part.id, part.text)
-
-    def rest(self) -> str:
-        """What the state's last message says but nobody streamed: a fixed or cached text."""
-        if self._last is None or self._last.get("id") in self._streamed:
-            return ""
-        text = text_of(self._last)
-        if not text.strip() or text.strip() in {said.strip() for said in self._streamed.values()}:
-            return ""
-        return self._add(str(self._last.get("id") or ""), text)
-
-    def _add(self, message_id: str, text: str) -> str:
-        gap = "\n\n" if self._streamed and message_id != self._current else ""
-        self._current = message_id
-        self._streamed[message_id] = self._streamed.get(message_id, "") + text
-        return gap + text
-
-
-def _last_said(messages: Sequence[Wire]) -> Wire | None:
-    """The last words of a model since the user's last message, or None."""
-    for message in reversed(messages):
-        if message.get("type") == "human":
-            return None
-        if message.get("type") == "ai":
-            return message
-    return None

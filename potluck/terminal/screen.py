@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.text import Text
 
 from potluck.events import Event, PlanEvent, StepStatus, ToolCallEvent, ToolResultEvent
-from potluck.server.turn import Answer, Happened, Parked, Part
+from potluck.server.answer import Answer
+from potluck.server.turn import Happened, Parked, Part
 from potluck.terminal.countdown import Countdown
 
 MARKS: dict[StepStatus, str] = {"todo": "○", "doing": "◐", "done": "●", "failed": "✗"}
@@ -20,10 +21,10 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class Screen:
     """Shows the parts of one turn; answer to `out`, all else, dimmed, to `beside`."""
 
-    def __init__(self, out: Console, beside: Console) -> None:
+    def __init__(self, out: Console, beside: Console, *, is_resumed: bool = False) -> None:
         self._out = out
         self._beside = beside
-        self._answer = Answer()
+        self._answer = Answer(is_resumed=is_resumed)
         self._in_line = False
         self._countdown = Countdown(beside)
 

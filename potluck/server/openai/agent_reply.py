@@ -10,6 +10,8 @@ from langgraph_sdk.client import LangGraphClient
 
 from potluck.cache.responses import CacheMode
 from potluck.quota.parking import ParkedRuns
+from potluck.server.answer import Answer
+from potluck.server.openai.approval_notice import question
 from potluck.server.openai.caller import Chat
 from potluck.server.openai.catching_up import Shown
 from potluck.server.openai.conversation import Opening, opening_for, turn_of
@@ -22,7 +24,7 @@ from potluck.server.parked_threads import give_up
 from potluck.server.parked_turn import pick_up, run_through
 from potluck.server.thread_queue import ThreadQueue
 from potluck.server.turn import (
-    Answer,
+    Asked,
     Begun,
     Happened,
     Parked,
@@ -71,6 +73,7 @@ async def agent_reply(
             thread_id=thread_id,
             context=_context(request, ref, way),
             thread_exists=chat is not None,
+            decisions=opening.decisions,
         )
         reply = _Reply(way, turn, opening)
         try:
@@ -80,7 +83,7 @@ async def agent_reply(
         finally:
             if reply.is_waiting and thread_id is not None:
                 await give_up(way.parking, way.client, thread_id)
-        if chat is not None and (opening.is_apart or reply.has_parked):
+        if chat is not None and (opening.is_apart or reply.has_notice):
             await _keep_shown(way, chat, Shown.of(messages, reply.text, reply.thread))
         yield reply.finished
 
@@ -113,7 +116,8 @@ class _Reply:
         self.text = ""
         self.thread: Sequence[Wire] = ()
         self.is_waiting = False
-        self.has_parked = False
+        self.has_notice = False
+        self._is_asking = False
 
     async def deltas(self) -> AsyncGenerator[Delta]:
         """The reply but for its end: first what the client has not seen yet, then the answer."""
@@ -122,14 +126,16 @@ class _Reply:
             yield self._said(opening.unseen)
         if opening.is_busy and self._turn.thread_id is not None:
             present = pick_up(self._way.client, self._turn.thread_id, wait_limit_s=limit_s)
-            async with aclosing(self._answer(present)) as deltas:
+            async with aclosing(self._answer(present, Answer())) as deltas:
                 async for delta in deltas:
                     yield delta
-        if opening.messages:
+        # What is asked about now cannot have been answered by the message that came with it.
+        if (opening.messages or opening.decisions) and not self._is_asking:
             if self.text:
                 yield self._said(BETWEEN_ANSWERS)
             parts = run_through(self._way.client, self._turn, wait_limit_s=limit_s)
-            async with aclosing(self._answer(parts)) as deltas:
+            answer = Answer(is_resumed=bool(opening.decisions))
+            async with aclosing(self._answer(parts, answer)) as deltas:
                 async for delta in deltas:
                     yield delta
 
@@ -139,8 +145,7 @@ class _Reply:
         used = self._usage
         return Finished("stop", used.get("input_tokens", 0), used.get("output_tokens", 0))
 
-    async def _answer(self, parts: AsyncGenerator[Part]) -> AsyncGenerator[Delta]:
-        answer = Answer()
+    async def _answer(self, parts: AsyncGenerator[Part], answer: Answer) -> AsyncGenerator[Delta]:
         last: Part | None = None
         async with aclosing(parts):
             async for part in parts:
@@ -150,12 +155,13 @@ class _Reply:
                 if delta is not None:
                     yield delta
         self.is_waiting = False
-        if isinstance(last, Parked):
-            self.has_parked = True
-            gap = "\n\n" if self.text else ""
-            yield self._said(gap + notice(last, datetime.now(UTC)))
-        elif rest := answer.rest():
+        if not isinstance(last, Parked) and (rest := answer.rest()):
             yield self._said(rest)
+        self._is_asking = isinstance(last, Asked)
+        if isinstance(last, Parked):
+            yield self._noticed(notice(last, datetime.now(UTC)))
+        elif isinstance(last, Asked):
+            yield self._noticed(question(last.approvals))
 
     def _follow(self, part: Part) -> None:
         if isinstance(part, Values):
@@ -173,6 +179,11 @@ class _Reply:
             line = line_of(part.event)
             return Thought(line) if line else None
         return None
+
+    def _noticed(self, text: str) -> Said:
+        """Words that stand in no thread."""
+        self.has_notice = True
+        return self._said(f"\n\n{text}" if self.text else text)
 
     def _said(self, text: str) -> Said:
         self.text += text

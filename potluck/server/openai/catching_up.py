@@ -1,7 +1,9 @@
 """What a chat's client has seen of its thread, where the two do not say the same.
 
-A reply that had to end before the answer was there says so in words that stand in no thread; the
-answer comes into the thread later, unseen. What was shown is kept with the thread, as digests.
+A reply that had to end before the answer was there, for want of quota or of a person's approval,
+says so in words that stand in no thread; the answer comes into the thread later, unseen, or as the
+reply to a yes or no that stands in no thread either. What was shown is kept with the thread, as
+digests.
 """
 
 import hashlib

@@ -1,13 +1,15 @@
 """Bringing a thread in line with the request: its history is the one that counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
 
 import httpx
 from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph_sdk.errors import NotFoundError
 
+from potluck.server.approval_words import decide
+from potluck.server.approvals import Resume, approvals_in, interrupts_in
 from potluck.server.openai import request as wire
 from potluck.server.openai.caller import Chat
 from potluck.server.openai.catching_up import Shown, digest
@@ -50,6 +52,8 @@ class Opening:
     """A run that the client waits for is under way or parked on the thread."""
     is_apart: bool = False
     """Client and thread do not say the same, and what was shown is to be kept."""
+    decisions: Resume = field(default_factory=dict)
+    """The last message was the answer to what waited for approval: the run goes on with these."""
 
 
 def turn_of(messages: Sequence[wire.Message]) -> list[wire.Message]:
@@ -69,12 +73,13 @@ async def opening_for(
     if chat is None:
         return Opening(sent)
     try:
-        known = await _known(threads, chat, continued=len(messages) > 1)
+        state = await _known(threads, chat, continued=len(messages) > 1)
+        known = _messages(state)
         if not known:
             return Opening(sent)
         if _is_in_line(messages, known):
             return Opening(sent[-1:])
-        caught_up = await _caught_up(threads, chat, messages, known)
+        caught_up = await _caught_up(threads, chat, messages, state)
     except httpx.HTTPError as error:
         raise RunError(f"The thread could not be read: {error!r}.", status=503) from error
     return caught_up or Opening([REMOVE_ALL, *sent])
@@ -92,15 +97,20 @@ def _is_in_line(messages: Sequence[wire.Message], known: Sequence[Wire]) -> bool
 
 
 async def _caught_up(
-    threads: Threads, chat: Chat, messages: Sequence[wire.Message], known: Sequence[Wire]
+    threads: Threads, chat: Chat, messages: Sequence[wire.Message], state: Wire
 ) -> Opening | None:
     """The opening for a client that has seen a notice in place of the thread's last answer."""
     thread = await threads.get(chat.thread_id)
     shown = Shown.read(thread["metadata"])
     if shown is None or not isinstance(messages[-1], wire.UserMessage):
         return None
-    unseen = shown.unseen(known)
+    unseen = shown.unseen(_messages(state))
     if digest(messages[:-1]) == shown.answered:
+        # Of a run that is at work, the state still shows what it has got answers to.
+        waiting = approvals_in(interrupts_in(state)) if thread["status"] == "interrupted" else ()
+        if waiting:
+            said = wire.text_in(messages[-1].content)
+            return Opening([], is_apart=True, decisions=decide(said, waiting))
         sent = _as_json(to_langchain(messages[-1:], vision=False))
         return Opening(sent, unseen, is_busy=thread["status"] == "busy", is_apart=True)
     is_waited_for = thread["status"] in ("busy", "interrupted")
@@ -109,23 +119,23 @@ async def _caught_up(
     return None
 
 
-async def _known(threads: Threads, chat: Chat, *, continued: bool) -> list[Wire]:
-    """The messages on the chat's thread, which is made if need be: mostly in one round trip."""
+async def _known(threads: Threads, chat: Chat, *, continued: bool) -> Mapping[str, Any]:
+    """The state of the chat's thread, which is made if need be: mostly in one round trip."""
+    # Any: a thread's values are whatever graphs and people have put there
     if continued:
         try:
-            return _messages(await threads.get_state(chat.thread_id))
+            return cast("Mapping[str, Any]", await threads.get_state(chat.thread_id))
         except NotFoundError:
             pass
     thread = await threads.create(
         thread_id=chat.thread_id, metadata=dict(chat.metadata), if_exists="do_nothing"
     )
     if thread["created_at"] == thread["updated_at"]:
-        return []
-    return _messages(await threads.get_state(chat.thread_id))
+        return {}
+    return cast("Mapping[str, Any]", await threads.get_state(chat.thread_id))
 
 
 def _messages(state: Mapping[str, Any]) -> list[Wire]:
-    # Any: a thread's values are whatever graphs and people have put there
     values = state.get("values")
     return list(values.get("messages") or []) if isinstance(values, Mapping) else []
 

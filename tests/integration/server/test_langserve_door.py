@@ -231,7 +231,7 @@ def test_schemas_say_what_goes_in_and_out(server: Any) -> None:
     given = httpx.get(f"{url}/input_schema", timeout=30).json()
     assert given["anyOf"][-1]["type"] == "string"
     output = httpx.get(f"{url}/output_schema", timeout=30).json()
-    assert set(output["properties"]) == {"content", "messages", "usage"}
+    assert set(output["properties"]) == {"content", "messages", "usage", "approvals"}
     config = httpx.get(f"{url}/config_schema", timeout=30).json()
     fields = config["$defs"]["Configurable"]["properties"]
     assert set(fields) == {"thread_id", "model", "instructions", "privacy", "max_calls"}

@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, Interrupt
 
 from graph.agent import build, graph
+from graph.state import Context
 from potluck.engine import Engine, use_engine
 from tools.policies import Policies
 from tools.toolbox import Toolbox
@@ -32,15 +33,15 @@ class Run:
         self._graph.checkpointer = InMemorySaver()
         self._config: Any = {"configurable": {"thread_id": uuid4().hex}}
 
-    async def ask(self, request: str) -> list[Interrupt]:
-        return await self._go({"messages": [HumanMessage(request)]})
+    async def ask(self, request: str, **context: Any) -> list[Interrupt]:
+        return await self._go({"messages": [HumanMessage(request)]}, **context)
 
     async def answer(self, value: Any) -> list[Interrupt]:
         return await self._go(Command(resume=value))
 
-    async def _go(self, given: Any) -> list[Interrupt]:
+    async def _go(self, given: Any, **context: Any) -> list[Interrupt]:
         with use_engine(self._engine):
-            state = await self._graph.ainvoke(given, self._config)
+            state = await self._graph.ainvoke(given, self._config, context=Context(**context))
         self.messages = state["messages"]
         return list(state.get("__interrupt__", ()))
 
@@ -192,3 +193,27 @@ async def test_without_a_checkpoint_nobody_can_be_asked_so_nothing_runs(
 
     assert "nobody can be asked" in state["messages"][2].text
     assert not list(engine.home.rglob("a.txt"))
+
+
+async def test_a_caller_who_cannot_be_asked_is_not_and_nothing_runs(
+    asking: Any, chain: Any
+) -> None:
+    chain.script = [call(WRITE), AIMessage("not possible")]
+    run = asking()
+
+    assert await run.ask("write a", can_ask=False) == []
+
+    assert run.files() == {}
+    assert "nobody can be asked" in run.results()[0].text
+
+
+async def test_the_words_of_a_rejection_go_before_what_the_model_had_planned(
+    asking: Any, chain: Any
+) -> None:
+    chain.script = [call(WRITE), AIMessage("as you wish")]
+    run = asking()
+    await run.ask("write a")
+
+    await run.answer({"type": "reject", "message": "use b.txt"})
+
+    assert run.results()[0].text.endswith("Go by what they said: use b.txt")

@@ -147,13 +147,17 @@ async def test_a_huge_body_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"config": {"configurable": {"privacy": "any"}}}, ("config", "configurable")),
     ],
 )
-async def test_a_run_whose_thread_is_not_kept_waits_for_quota(run: Any, place: Any) -> None:
+async def test_a_run_whose_thread_is_not_kept_waits_for_quota_and_asks_nobody(
+    run: Any, place: Any
+) -> None:
     got = json.loads((await post("/runs/wait", {"input": GOOD, **run})).json()["got"])
     for name in place:
         got = got[name]
     assert got["when_out"] == "wait"
+    assert got["can_ask"] is False
 
 
 async def test_a_run_on_a_thread_is_left_to_be_parked() -> None:
     got = (await post("/threads/t/runs", {"input": GOOD})).json()["got"]
     assert "when_out" not in got
+    assert "can_ask" not in got

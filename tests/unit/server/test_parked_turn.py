@@ -11,8 +11,9 @@ import pytest
 from langgraph_sdk.schema import StreamPart
 
 from potluck.server import parked_turn
+from potluck.server.approvals import Approval
 from potluck.server.parked_turn import pick_up, run_through
-from potluck.server.turn import Begun, Parked, Part, Piece, RunError, Turn, Values
+from potluck.server.turn import Asked, Begun, Parked, Part, Piece, RunError, Turn, Values
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SOON = NOW - timedelta(milliseconds=1)
@@ -118,6 +119,39 @@ async def test_who_would_wait_too_long_does_not_wait_at_all() -> None:
     parts = await through(server, limit_s=60)
     assert parts == [Begun("r0"), Parked(LATER, "spent")]
     assert server.polls == 0
+
+
+def asked(interrupt_id: str = "a") -> StreamPart:
+    request = {"name": "shell", "args": {}, "description": "why"}
+    interrupt = {"id": interrupt_id, "value": {"action_requests": [request]}}
+    return StreamPart("values", {**DONE, "__interrupt__": [interrupt]})
+
+
+def waiting(*interrupt_ids: str) -> Asked:
+    return Asked(tuple(Approval(one, "shell", {}, "why") for one in interrupt_ids))
+
+
+async def test_a_person_is_asked_before_what_is_parked_is_waited_for() -> None:
+    server = FakeServer([begun("r0"), parked(LATER), asked(), END])
+    server.state = {"interrupts": [*parked().data["__interrupt__"], *asked().data["__interrupt__"]]}
+    parts = await through(server)
+    assert parts == [Begun("r0"), Values(asked().data), waiting("a")]
+    assert server.polls == 0
+
+
+async def test_calls_that_wait_are_told_in_the_threads_order_whichever_came_first() -> None:
+    server = FakeServer([begun("r0"), asked("b"), asked("a"), END])
+    stopped = [*asked("a").data["__interrupt__"], *asked("b").data["__interrupt__"]]
+    server.state = {"interrupts": stopped}
+    assert (await through(server))[-1] == waiting("a", "b")
+
+
+async def test_picks_up_a_thread_that_waits_for_a_person() -> None:
+    server = FakeServer([])
+    server.state = {"values": DONE, "interrupts": asked().data["__interrupt__"]}
+    client: Any = server
+    parts = [part async for part in pick_up(client, "t")]
+    assert parts == [Begun("r0"), Values(DONE), waiting("a")]
 
 
 async def test_work_that_was_given_up_ends_with_the_threads_state() -> None:

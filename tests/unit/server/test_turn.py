@@ -1,4 +1,4 @@
-"""A turn told apart from the LangGraph stream, and the answer in it."""
+"""A turn told apart from the LangGraph stream."""
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from potluck.server.approvals import Approval
 from potluck.server.turn import (
-    Answer,
+    Asked,
     Begun,
     Happened,
     Part,
@@ -60,10 +61,6 @@ def chunk(text: str, message_id: str = "m1", kind: str = "AIMessageChunk") -> di
     return {"type": kind, "id": message_id, "content": text}
 
 
-def piece(text: str, message_id: str = "m1", *, for_user: bool = True) -> Piece:
-    return Piece(chunk(text, message_id), node="triage", for_user=for_user)
-
-
 async def test_tells_the_parts_of_a_stream_apart() -> None:
     step = {"type": "step", "node": "triage", "text": "Reading"}
     client = FakeClient(
@@ -98,7 +95,7 @@ async def test_without_a_thread_none_is_made_and_none_is_kept() -> None:
     assert client.created == []
     assert options["on_completion"] == "delete"
     assert options["on_disconnect"] == "cancel"
-    assert options["context"] == {"when_out": "wait", "model": "groq/x"}
+    assert options["context"] == {"when_out": "wait", "can_ask": False, "model": "groq/x"}
 
 
 async def test_a_thread_is_made_before_its_first_turn() -> None:
@@ -106,6 +103,33 @@ async def test_a_thread_is_made_before_its_first_turn() -> None:
     await parts_of(client, "t1")
     assert client.created == ["t1"]
     assert client.asked[0][0] == "t1"
+
+
+def waiting(interrupt_id: str, name: str) -> tuple[str, Any]:
+    request = {"name": name, "args": {"path": "a"}, "description": "tools.yaml says ask."}
+    interrupt = {"id": interrupt_id, "value": {"action_requests": [request]}}
+    return "values", {"messages": [], "__interrupt__": [interrupt]}
+
+
+async def test_calls_that_wait_for_a_person_come_together_at_the_end() -> None:
+    client = FakeClient([waiting("i1", "shell"), waiting("i2", "write_file"), ("end", None)])
+    *_, last = await parts_of(client, "t1")
+    why = "tools.yaml says ask."
+    assert last == Asked(
+        (
+            Approval("i1", "shell", {"path": "a"}, why),
+            Approval("i2", "write_file", {"path": "a"}, why),
+        )
+    )
+
+
+async def test_decisions_resume_the_run_and_ask_nothing() -> None:
+    client = FakeClient()
+    turn = Turn(thread_id="t1", thread_exists=True, decisions={"i1": "approve"})
+    assert [part async for part in run_turn(client, turn)] == []  # type: ignore[arg-type]
+    ((_, options),) = client.asked
+    assert options["input"] is None
+    assert options["command"] == {"resume": {"i1": "approve"}}
 
 
 async def test_a_failed_run_says_why() -> None:
@@ -128,46 +152,6 @@ async def test_a_server_out_of_reach_is_unavailable() -> None:
     with pytest.raises(RunError) as caught:
         await parts_of(FakeClient(error=httpx.ConnectError("refused")))
     assert caught.value.status == 503
-
-
-def test_the_answer_is_what_is_for_the_user() -> None:
-    answer = Answer()
-    parts = [piece("plan", "m0", for_user=False), piece("Hel"), piece("lo")]
-    assert [answer.take(part) for part in parts] == ["", "Hel", "lo"]
-    assert answer.rest() == ""
-
-
-def test_a_blank_line_parts_two_messages() -> None:
-    answer = Answer()
-    assert answer.take(piece("Let me look.", "m1")) == "Let me look."
-    assert answer.take(piece("", "m2")) == ""
-    assert answer.take(piece("Found", "m2")) == "\n\nFound"
-    assert answer.take(piece(" it.", "m2")) == " it."
-
-
-def said(*texts: tuple[str, str, str]) -> Values:
-    return Values({"messages": [{"type": t, "id": i, "content": c} for t, i, c in texts]})
-
-
-def test_what_was_not_streamed_comes_at_the_end() -> None:
-    answer = Answer()
-    answer.take(piece("Wait.", "m1"))
-    answer.take(said(("human", "h", "hi"), ("ai", "m1", "Wait."), ("ai", "m2", "Which file?")))
-    assert answer.rest() == "\n\nWhich file?"
-
-
-@pytest.mark.parametrize("message_id", ["m1", "other"])
-def test_what_was_streamed_does_not_come_twice(message_id: str) -> None:
-    answer = Answer()
-    answer.take(piece("Hello", "m1"))
-    answer.take(said(("human", "h", "hi"), ("ai", message_id, "Hello")))
-    assert answer.rest() == ""
-
-
-def test_the_answer_of_an_earlier_turn_is_not_repeated() -> None:
-    answer = Answer()
-    answer.take(said(("human", "h1", "hi"), ("ai", "m0", "Old answer"), ("human", "h2", "again")))
-    assert answer.rest() == ""
 
 
 def test_text_of_parts_leaves_out_what_is_no_text() -> None:

@@ -121,7 +121,7 @@ async def test_instructions_and_the_named_model_go_into_the_context() -> None:
     async for _ in reply(server, *said, ref="groq/m"):
         pass
     given = {"model": "groq/m", "instructions": "be brief"}
-    assert server.asked["context"] == {"when_out": "wait", **given}
+    assert server.asked["context"] == {"when_out": "wait", "can_ask": False, **given}
     assert [m["content"] for m in server.asked["input"]["messages"]] == ["hi"]
     assert server.thread_id is None
 

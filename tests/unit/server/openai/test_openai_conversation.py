@@ -6,6 +6,7 @@ import pytest
 from langgraph_sdk.errors import NotFoundError
 from pydantic import TypeAdapter
 
+from potluck.server.approvals import approved, rejected
 from potluck.server.openai.caller import Chat
 from potluck.server.openai.catching_up import KEY, Shown
 from potluck.server.openai.conversation import REMOVE_ALL, Opening, opening_for
@@ -28,6 +29,7 @@ class FakeThreads:
     calls: list[str] = field(default_factory=list)
     metadata: Any = None
     status: str = "idle"
+    interrupts: list[dict[str, Any]] = field(default_factory=list)
 
     async def get(self, thread_id: str) -> Any:
         self.calls.append("get")
@@ -50,7 +52,7 @@ class FakeThreads:
         if self.messages is None:
             answer = httpx.Response(404, request=httpx.Request("GET", "http://test"))
             raise NotFoundError("no such thread", response=answer, body=None)
-        return {"values": {"messages": self.messages}}
+        return {"values": {"messages": self.messages}, "interrupts": self.interrupts}
 
 
 def messages(*texts: str) -> list[Message]:
@@ -164,6 +166,37 @@ async def test_a_notice_is_no_edit_and_the_answer_that_came_since_is_told() -> N
     assert texts(opening.messages) == ["two"]
     assert opening.unseen == "late answer"
     assert opening.is_apart
+
+
+def waiting(status: str = "interrupted") -> FakeThreads:
+    """A thread that waits for approval, of which the client was told in these words."""
+    threads = noticed(ASKED, status=status)
+    request = {"name": "shell", "args": {}, "description": ""}
+    parked = {"id": "p1", "value": {"type": "parked", "resume_at": "2026-11-21T00:00:00+00:00"}}
+    threads.interrupts = [{"id": "i1", "value": {"action_requests": [request]}}, parked]
+    return threads
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"), [("yes", approved()), ("no", rejected()), ("why?", rejected("why?"))]
+)
+async def test_a_message_where_something_waits_for_approval_is_the_answer_to_that(
+    said: str, answer: object
+) -> None:
+    opening = await opening_for(waiting(), CHAT, messages("one", NOTICE, said))
+    assert opening == Opening([], is_apart=True, decisions={"i1": answer})
+
+
+async def test_a_run_at_work_has_got_its_answers_already() -> None:
+    opening = await opening_for(waiting("busy"), CHAT, messages("one", NOTICE, "yes"))
+    assert opening.decisions == {}
+    assert opening.is_busy
+
+
+async def test_yes_under_another_history_approves_nothing() -> None:
+    opening = await opening_for(waiting(), CHAT, messages("other", NOTICE, "yes"))
+    assert opening.decisions == {}
+    assert opening.messages[0] == REMOVE_ALL
 
 
 async def test_a_message_to_a_parked_thread_comes_behind_its_question() -> None:
