@@ -163,7 +163,7 @@ def usage(
         raise typer.BadParameter("Either --resume or --cancel, not both.")
     settings = Settings.load()
     if resume is not None:
-        typer.echo(f"Thread {parts.resume(settings, resume)} goes on.")
+        typer.echo(f"Thread {parts.resume(settings, resume)} is tried again now; `potluck usage` tells whether it is parked still.")
         return
     if cancel is not None:
         typer.echo(f"Thread {parts.cancel(settings, cancel)} waits no longer.")

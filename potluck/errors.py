@@ -147,27 +147,53 @@ QUOTA_KINDS = frozenset(
 )
 
 
+_QUOTAS = {
+    ErrorKind.MINUTE: "quota for the minute",
+    ErrorKind.DAY: "quota for the day",
+    ErrorKind.MONTH: "quota for the month",
+    ErrorKind.CREDITS: "credits",
+    ErrorKind.CONCURRENCY: "calls at once",
+}
+
+
 class ChainError(PotluckError):
     """Every model that could have answered this call failed."""
 
     def __init__(self, attempts: Sequence[ProviderError]) -> None:
-        tried = "; ".join(str(attempt) for attempt in attempts) or "no model fits this call"
-        refused = any(attempt.kind is ErrorKind.CALLER for attempt in attempts)
-        super().__init__(
-            f"No model could answer: {tried}.",
-            fix="Mend the request: no model would take it as it is."
-            if refused
-            else "Wait until one is back, or add a key: see `potluck check`.",
-        )
+        tried = "; ".join(map(_brief, attempts)) or "no model fits this call"
+        super().__init__(f"No model could answer: {tried}.")
         self.attempts = tuple(attempts)
+        self.fix = (
+            "Mend the request: no model would take it as it is."
+            if self.is_callers
+            else "Wait until one is back, or add a key: see `potluck check`."
+        )
+
+    @property
+    def is_callers(self) -> bool:
+        """Whether the request itself is wrong: two providers say so, or one, and none has quota.
+
+        One alone may be wrong about it, and another that has no quota now may take it later.
+        """
+        refusing = {a.provider for a in self.attempts if a.kind is ErrorKind.CALLER}
+        is_out = any(a.kind in QUOTA_KINDS for a in self.attempts)
+        return len(refusing) > 1 or (bool(refusing) and not is_out)
 
     @property
     def is_quota(self) -> bool:
         """Whether a model could answer once it has quota again: waiting helps."""
-        refusing = {a.provider for a in self.attempts if a.kind is ErrorKind.CALLER}
-        return len(refusing) < 2 and any(a.kind in QUOTA_KINDS for a in self.attempts)
+        return not self.is_callers and any(a.kind in QUOTA_KINDS for a in self.attempts)
 
     @property
     def back_at(self) -> datetime | None:
         """When the first of the failed models is back, if any of them told."""
         return min((a.fault.until for a in self.attempts if a.fault.until), default=None)
+
+
+def _brief(attempt: ProviderError) -> str:
+    """An attempt in a list of many: of quota it is enough to know which, and until when."""
+    fault = attempt.fault
+    if fault.kind not in QUOTA_KINDS:
+        return str(attempt)
+    back = f" until {fault.until:%Y-%m-%d %H:%M:%S %Z}" if fault.until else ""
+    return f"{attempt.provider}/{attempt.model}: out of {_QUOTAS[fault.kind]}{back}"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.errors import QUOTA_KINDS, ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.backend import Backend
 from potluck.providers.catalog import Model
 from potluck.providers.outages import Outages
@@ -132,7 +132,12 @@ class CourseWatch:
             self.course.refuse(self.backend.deployment, error)
             return
         self.course.refused.pop(self.backend.deployment, None)
-        self.course.outages.note(error, account=self.backend.account, by=self)
+        model, account = self.backend.model, self.backend.account
+        self.course.outages.note(error, account=account, by=self)
+        if error.kind in QUOTA_KINDS and error.fault.until is None:
+            # Nobody told when it is back; the outage knows when it is asked again.
+            outage = self.course.outages.find(model.provider, model.id, account=account)
+            error = outage.error.copy() if outage and outage.error.kind is error.kind else error
         self.course.note(error)
 
     def left(self) -> None:

@@ -9,10 +9,10 @@ it by. If that call is answered, it is well again, else it is out for twice as l
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.errors import QUOTA_KINDS, ErrorKind, ErrorScope, ProviderError, ProviderFault
 
 # How long a fault stands when the provider did not say
 _STANDS = {
@@ -135,7 +135,7 @@ class Outages:
         if stands:
             until = fault.until or now + (default or timedelta())
             certain = fault.until is not None or fault.kind not in _TRANSIENT
-            health.outage = Outage(error.copy(), until, certain)
+            health.outage = Outage(_with_time(error, until), until, certain)
         if counts:
             health.failures[fault.kind] += 1
             if health.breaks or health.failures[fault.kind] >= TRIPS_AFTER:
@@ -158,6 +158,13 @@ def _trip(health: _Health, error: ProviderError, now: datetime) -> None:
     until = max(now + span, error.fault.until or now)
     health.breaks += 1
     health.outage = Outage(error.copy(), until, certain=True)
+
+
+def _with_time(error: ProviderError, until: datetime) -> ProviderError:
+    """The error for those who come later; of quota it tells when to ask again, come what may."""
+    if error.kind not in QUOTA_KINDS or error.fault.until is not None:
+        return error.copy()
+    return ProviderError(error.provider, error.model, replace(error.fault, until=until))
 
 
 def _is_our_own_doing(fault: ProviderFault) -> bool:

@@ -50,7 +50,7 @@ class Selection:
         if call.only is not None:
             wanted = [link for link in wanted if is_named(link.backend.model, call.only)]
             if not wanted and not is_offline(call.only):
-                known.append(self._missing(call.only))
+                known.append(self._missing(call.only, private=private))
         ready: list[Placed] = []
         doubtful: list[Placed] = []
         out: list[Link] = []
@@ -89,7 +89,7 @@ class Selection:
             for link in self._heirs.behind([placed.link]):
                 yield Placed(link, placed.group)
 
-    def _missing(self, ref: str) -> ProviderError:
+    def _missing(self, ref: str, *, private: bool) -> ProviderError:
         """Why nothing that is on answers to `ref`."""
         provider, _, model = ref.partition("/")
         status = next((s for s in self._statuses if s.provider.id == provider), None)
@@ -97,5 +97,7 @@ class Selection:
             fault = ProviderFault(ErrorKind.AUTH, ErrorScope.KEY, status.reason)
         else:
             message = "it is not in the catalog, or cannot do what this call needs"
+            if private and status is not None and status.provider.trains_on_prompts != "no":
+                message = "it may train on what it is sent, which `privacy: private` rules out"
             fault = ProviderFault(ErrorKind.MODEL_GONE, ErrorScope.MODEL, message)
         return ProviderError(provider, model, fault)

@@ -100,7 +100,7 @@ async def _provider(state: ProviderState, limits: UsesSource, now: datetime) -> 
 
 
 def _model(account: AccountState, uses: Sequence[Use], now: datetime) -> ModelReport:
-    full = [use for use in uses if _is_full(use)]
+    full = [use for use in uses if is_full(use)]
     outage = account.outage if account.outage and account.outage.certain else None
     return ModelReport(
         id=account.deployment.model,
@@ -113,7 +113,8 @@ def _model(account: AccountState, uses: Sequence[Use], now: datetime) -> ModelRe
     )
 
 
-def _is_full(use: Use) -> bool:
+def is_full(use: Use) -> bool:
+    """Whether the window has no room for even a small call."""
     # A call needs one whole request, but at least a little of anything else
     least = 1.0 if use.window.unit in {"requests", "concurrent"} else 0.0
     return use.left < least or use.left <= 0

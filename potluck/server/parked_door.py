@@ -66,7 +66,17 @@ async def parked() -> ParkedRunsView | Response:
 
 
 async def resume(thread_id: ThreadId) -> Done | Response:
-    """Try at once, without waiting for quota to be back; it is parked again when none is."""
+    """Try at once, without waiting for quota to be back; it is parked again when none is.
+
+    What providers have said of when they are back is forgotten for it: whoever asks knows better.
+    """
+    used = await engine.current()
+    try:
+        run = await used.parking.find(thread_id)
+    except psycopg.Error as error:
+        return _unavailable(error)
+    if run is not None:
+        used.chain.forgive(run.waiting_for)
     return await _answer(thread_id, "resumed", (await _threads()).resume)
 
 

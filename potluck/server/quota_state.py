@@ -6,7 +6,7 @@ from potluck.engine import Engine
 from potluck.providers.catalog import OFFLINE
 from potluck.providers.chain import Chain
 from potluck.providers.outages import Outage
-from potluck.quota.report import AccountState, ProviderState, build_report
+from potluck.quota.report import AccountState, ProviderState, build_report, is_full
 from potluck.quota.report_form import OutageReport, QuotaReport
 
 
@@ -36,6 +36,18 @@ def provider_states(used: Engine) -> list[ProviderState]:
         for status in used.statuses
         if status.provider.id != OFFLINE
     ]
+
+
+async def ready_models(used: Engine) -> frozenset[str]:
+    """The models (refs) that nothing is known to keep from answering now."""
+    ready = set()
+    for backend, outage in used.chain.attendance():
+        if outage is not None and outage.certain:
+            continue
+        uses = await used.limiter.uses(backend.deployment)
+        if not any(map(is_full, uses)):
+            ready.add(backend.model.ref)
+    return frozenset(ready)
 
 
 def _accounts(chain: Chain) -> dict[str, list[AccountState]]:

@@ -17,6 +17,7 @@ from potluck.quota.parked_run import ParkedRun
 from potluck.quota.parking import ParkedRuns
 from potluck.server import loopback
 from potluck.server.parked_threads import Outcome, ParkedThreads
+from potluck.server.quota_state import ready_models
 
 # Other replicas park runs without telling this one
 LONGEST_SLEEP_S = 5.0
@@ -30,11 +31,22 @@ logger = logging.getLogger(__name__)
 
 
 class Resumption:
-    """Watches the parked runs and goes on with those that are due."""
+    """Watches the parked runs and goes on with those that are due.
 
-    def __init__(self, parking: ParkedRuns, client: Callable[[], LangGraphClient]) -> None:
+    `ready` tells which models (refs) have room now: a run that waits for one that had none before
+    need not wait for its time.
+    """
+
+    def __init__(
+        self,
+        parking: ParkedRuns,
+        client: Callable[[], LangGraphClient],
+        ready: Callable[[], Awaitable[frozenset[str]]] | None = None,
+    ) -> None:
         self._parking = parking
         self._client = client
+        self._ready = ready
+        self._were_ready: frozenset[str] = frozenset()
         # Threads that were busy: from when they may be looked at again (the loop's time)
         self._not_before: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
@@ -52,7 +64,7 @@ class Resumption:
 
     async def step(self) -> float:
         """Go on with every run that is due; returns after how many seconds to look again."""
-        runs = await self._parking.list()
+        runs = await self._brought_forward(await self._parking.list())
         now = self._parking.now()
         time = asyncio.get_running_loop().time()
         self._not_before = {
@@ -69,6 +81,22 @@ class Resumption:
         gate = asyncio.Semaphore(AT_ONCE)
         await asyncio.gather(*(self._go_on(run, gate) for run in due))
         return self._wait_s(await self._parking.list())
+
+    async def _brought_forward(self, runs: list[ParkedRun]) -> list[ParkedRun]:
+        """The runs; those for which a model has room again since the last look are due now.
+
+        Only what has changed counts: what finds too little room all the same keeps its time then.
+        """
+        if self._ready is None or not runs:
+            self._were_ready = frozenset()
+            return runs
+        ready = await self._ready()
+        fresh, self._were_ready = ready - self._were_ready, ready
+        now = self._parking.now()
+        waiting = [r for r in runs if r.resume_at > now and fresh.intersection(r.waiting_for)]
+        for run in waiting:
+            await self._parking.move(run, now)
+        return await self._parking.list() if waiting else runs
 
     async def _go_on(self, run: ParkedRun, gate: asyncio.Semaphore) -> None:
         loop = asyncio.get_running_loop()
@@ -126,7 +154,8 @@ class Resumption:
 async def parked_runs_resumed(used: Engine) -> AsyncIterator[None]:
     """Inside the block, parked runs of this server go on at their time."""
     models = frozenset(model.ref for model in used.chain.models() if model.on)
-    watch = asyncio.create_task(Resumption(used.parking, loopback.client).run(models))
+    resumption = Resumption(used.parking, loopback.client, lambda: ready_models(used))
+    watch = asyncio.create_task(resumption.run(models))
     try:
         yield
     finally:

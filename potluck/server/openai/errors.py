@@ -76,6 +76,7 @@ _LASTING = frozenset(
         ErrorKind.TOO_LARGE,
         ErrorKind.CONTENT_FILTER,
         ErrorKind.BAD_TOOL_CALL,
+        ErrorKind.CALLER,
     }
 )
 _QUOTA = _Meaning(429, "rate_limit_error", "rate_limit_exceeded")
@@ -193,7 +194,7 @@ def _meaning(error: ChainError) -> _Meaning:
     kinds = [attempt.kind for attempt in error.attempts]
     if not kinds:
         return _NOBODY
-    if ErrorKind.CALLER in kinds:
+    if error.is_callers:
         return _MEANINGS[ErrorKind.CALLER]
     others = [kind for kind in kinds if kind not in QUOTA_WAITS_S]
     if error.is_quota and _LASTING.issuperset(others):

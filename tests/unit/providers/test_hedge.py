@@ -134,5 +134,5 @@ class TestChain:
         await stream(chain, on_failover=failed.append)
         assert failed == []
         assert chain._outages.find("a", "1", account=0) is None
-        with pytest.raises(ChainError, match="limit for the minute"):
+        with pytest.raises(ChainError, match="quota for the minute"):
             await stream(chain, only="a/1")

@@ -288,3 +288,15 @@ class BreakerMachine(RuleBasedStateMachine):
 
 BreakerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestAnyOrder = BreakerMachine.TestCase
+
+
+def test_a_refusal_without_a_time_tells_later_callers_when_it_is_asked_again() -> None:
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    outages = Outages(lambda: now)
+    fault = ProviderFault(ErrorKind.MINUTE, ErrorScope.MODEL, "too many requests", status=429)
+
+    outages.note(ProviderError("mistral", "m", fault), account=0)
+
+    found = outages.find("mistral", "m", account=0)
+    assert found is not None
+    assert found.error.fault.until == found.until == now + timedelta(seconds=60)

@@ -210,3 +210,28 @@ async def test_a_database_that_is_away_is_told_once(
     for _ in range(3):
         assert await watching._kept_up(fail) > 0
     assert caplog.text.count("cannot be looked after") == 1
+
+
+async def test_a_run_need_not_wait_when_one_of_its_models_has_room_again(
+    parking: ParkedRuns,
+) -> None:
+    server, ready = FakeServer(PARKED), set[str]()
+
+    async def ready_models() -> frozenset[str]:
+        return frozenset(ready)
+
+    client: Any = server
+    watching = Resumption(parking, lambda: client, ready_models)
+    await parking.note(run("early", in_s=3600, waiting_for=("a/b", "c/d")))
+    await parking.note(run("other", in_s=3600, waiting_for=("c/d",)))
+    await watching.step()
+    assert server.made == []
+
+    ready.add("a/b")
+    await watching.step()
+    assert [thread_id for thread_id, _, _ in server.made] == ["early"]
+
+    # It found too little room: it is not tried again until something has changed
+    await parking.note(run("early", in_s=3600, waiting_for=("a/b",)))
+    await watching.step()
+    assert len(server.made) == 1
