@@ -163,7 +163,8 @@ def usage(
         raise typer.BadParameter("Either --resume or --cancel, not both.")
     settings = Settings.load()
     if resume is not None:
-        typer.echo(f"Thread {parts.resume(settings, resume)} is tried again now; `potluck usage` tells whether it is parked still.")
+        tried = parts.resume(settings, resume)
+        typer.echo(f"Thread {tried} is tried again now; `potluck usage` lists it if it must wait.")
         return
     if cancel is not None:
         typer.echo(f"Thread {parts.cancel(settings, cancel)} waits no longer.")
