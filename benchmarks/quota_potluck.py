@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,14 @@ from potluck.quota.budgets import Budgets
 from potluck.quota.estimates import Estimates
 from potluck.quota.learned import Learned
 from potluck.quota.ledger import Ledger
-from potluck.quota.limiter import Limiter, NoLimiter, QuotaLimiter, Reservation
+from potluck.quota.limiter import (
+    Limiter,
+    NoLimiter,
+    QuotaLimiter,
+    RefusedError,
+    Reservation,
+    Want,
+)
 from potluck.quota.memory_ledger import MemoryLedger
 from potluck.quota.postgres_ledger import PostgresLedger
 from potluck.quota.steady_ledger import SteadyLedger
@@ -82,6 +89,20 @@ class Gate:
             deployment, estimate, priority=priority, patience_s=patience_s
         )
 
+    async def reserve_first(
+        self,
+        wants: Sequence[Want],
+        *,
+        priority: Priority = "interactive",
+        patience_s: float = 0.0,
+    ) -> tuple[int, Reservation]:
+        """As the limiter does."""
+        return await self._inner.reserve_first(wants, priority=priority, patience_s=patience_s)
+
+    def book(self, refusal: RefusedError) -> None:
+        """As the limiter does."""
+        self._inner.book(refusal)
+
     def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
         """As the limiter does."""
         self._inner.learn(deployment, stated)
@@ -127,7 +148,7 @@ def catalog_for(cell: Cell, folder: Path) -> Catalog:
     folder.mkdir()
     providers = {tier.provider: _entry(tier, known=cell.known) for tier in TIERS}
     YAML(typ="safe").dump({"providers": providers}, folder / "providers.yaml")
-    return load_catalog(folder)
+    return replace(load_catalog(folder), routes={})
 
 
 def statuses_for(catalog: Catalog, url: str, cell: Cell) -> list[ProviderStatus]:

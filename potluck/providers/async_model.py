@@ -18,6 +18,9 @@ from potluck.errors import PotluckError
 class AsyncChatModel(BaseChatModel):
     """A chat model that answers `ainvoke` and `astream` only."""
 
+    # The base class would read an environment variable for each member of each chain
+    output_version: str | None = None
+
     @cached_property
     def _serialized(self) -> dict[str, Any]:  # Any: BaseChatModel's own signature
         # The base class would print every part of the chain into the trace of each call

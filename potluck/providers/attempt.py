@@ -1,14 +1,16 @@
 """One call to one model while it is under way: the room it holds, its times, what it used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration
 
 from potluck.errors import ProviderError
 from potluck.providers import answers
+from potluck.providers.backend import Backend
 from potluck.providers.catalog import Model
 from potluck.providers.response_headers import SeenResponses
 from potluck.providers.terms import Terms
@@ -19,9 +21,13 @@ from potluck.quota.windows import Amounts, Deployment
 
 @dataclass(slots=True)
 class Attempt:
-    """What is known of a call so far; `seen` collects the responses that come for it."""
+    """What is known of a call so far; `seen` collects the responses that come for it.
+
+    `keeps_output` when the provider counts the estimate of the answer, however short it is.
+    """
 
     estimate: Amounts
+    keeps_output: bool = False
     reservation: Reservation | None = None
     seen: SeenResponses = field(default_factory=SeenResponses)
     used: Amounts = field(default_factory=lambda: Amounts(requests=0))
@@ -62,7 +68,10 @@ class Attempt:
         """What the call counts for: what the provider told, else the estimate."""
         if not self.used.of("tokens"):
             return self.estimate
-        return replace(self.used, requests=1, credits=self.estimate.credits)
+        counted = replace(self.used, requests=1, credits=self.estimate.credits)
+        if self.keeps_output:
+            return replace(counted, output_tokens=self.estimate.output_tokens)
+        return counted
 
     async def settle(self, model: Model, *, failed: bool) -> None:
         """Count what was used; a call that failed before anything came of it is given back."""
@@ -99,6 +108,17 @@ class Attempt:
             parts=terms.parts,
             tenant=terms.tenant,
         )
+
+
+def estimate_for(
+    backend: Backend, messages: Sequence[BaseMessage], options: Mapping[str, object]
+) -> Amounts:
+    """About what a call to that model will count for."""
+    model, reserved = backend.model, backend.provider.reserves_output
+    amounts = answers.estimate(messages, options)
+    if reserved is not None and not isinstance(options.get("max_tokens"), int):
+        amounts = replace(amounts, output_tokens=model.max_output or reserved)
+    return with_credits(amounts, model)
 
 
 def with_credits(amounts: Amounts, model: Model) -> Amounts:

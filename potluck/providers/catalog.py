@@ -67,6 +67,8 @@ class Provider:
 
     `limits` hold for all models of one key together (with `keys_share_limits`: of all keys); each
     model's own are never wider. `stop_at` is the share of each limit that is used at most.
+    With `reserves_output` it counts the longest answer that a call allows, however short it is;
+    that many tokens when the call does not say.
     `base_url` may hold `${NAME}`, filled from the settings when the provider's status is asked.
     """
 
@@ -84,6 +86,7 @@ class Provider:
     set_by_user: frozenset[str] = frozenset()
     resets: Resets = field(default_factory=Resets)
     keys_share_limits: bool = False
+    reserves_output: int | None = None
     stop_at: float = 1.0
 
 

@@ -163,6 +163,8 @@ def _routes(
 ) -> dict[TaskType, tuple[str, ...]]:
     """The routes as written; a type of task without one starts with the API it suits best.
 
+    All others are alike: a place of its own for each would keep calls from being spread over them.
+
     What limits.yaml says (`own`) beats providers.yaml (`shipped`).
     """
     routes: dict[TaskType, tuple[str, ...]] = {}
@@ -170,9 +172,7 @@ def _routes(
         names = owned or said
         written = (find_provider(name, providers) for name in names)
         first = FIRST_BY_TASK[task]
-        best = (provider.id for provider in providers.values() if provider.api == first)
-        others = (provider.id for provider in providers.values() if provider.api != first)
-        by_default = (*best, *others)
+        by_default = tuple(one.id for one in providers.values() if one.api == first)
         routes[task] = tuple(name for name in (written if names else by_default) if name)
     return routes
 
@@ -212,6 +212,7 @@ def _provider(name: str, form: ProviderForm) -> Provider:
         limits=to_limits(form.limits),
         resets=Resets(form.minute_resets, form.day_resets, form.month_resets),
         keys_share_limits=form.keys_share_limits,
+        reserves_output=form.reserves_output,
     )
 
 

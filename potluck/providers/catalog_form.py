@@ -186,6 +186,7 @@ class ProviderForm(Form):
     day_resets: Reset = "rolling"
     month_resets: Reset = "UTC"
     keys_share_limits: Switch = False
+    reserves_output: Count = None
     checked_on: CheckedOn = None
     source: OptionalText = None
     model: OptionalText = None

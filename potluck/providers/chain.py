@@ -1,7 +1,7 @@
 """Orders the models for one call, and asks one after the other until one answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -118,6 +118,13 @@ class Chain:
             found.setdefault((backend.model.ref, backend.account), (backend, outage))
         return list(found.values())
 
+    def forgive(self, refs: Collection[str]) -> None:
+        """Ask these models again, whatever they said last; our own count of their use stays."""
+        for link in self._links:
+            backend = link.backend
+            if backend.model.ref in refs:
+                self._outages.forget(backend.provider.id, backend.model.id, account=backend.account)
+
     def runnable(self, call: Call) -> Runnable[LanguageModelInput, AIMessage]:
         """What answers `call`: ask it with `ainvoke` or `astream`.
 
@@ -213,6 +220,7 @@ class Chain:
                 retries=Retries(fallback.max_retries, fallback.retry_delay_seconds),
                 sleep=self._sleep,
                 begins=begins,
+                is_final=True,
             )
 
     async def aclose(self) -> None:

@@ -81,13 +81,14 @@ class CourseWatch:
     """Tells the course and the outages what one link meets, and the link how long it has.
 
     `is_last` when no other model is left to be asked; `again` when the link answered half of the
-    call before, which says more than that it failed then.
+    call before, which says more than that it failed then; `begun` is when it is asked.
     """
 
     course: Course
     backend: Backend
     is_last: bool = False
     again: bool = False
+    begun: datetime | None = None
 
     def check(self) -> None:
         """Raise ProviderError when the call would only fail, or when there is no time for it."""
@@ -121,7 +122,9 @@ class CourseWatch:
     def answered(self) -> None:
         """End what was held against the model; its thread's next call is best answered by it."""
         model = self.backend.model
-        self.course.outages.forget(model.provider, model.id, account=self.backend.account)
+        self.course.outages.forget(
+            model.provider, model.id, account=self.backend.account, begun=self.begun
+        )
         if self.course.terms.thread is not None:
             self.course.paces.answered(self.course.terms.thread, model.ref)
 

@@ -173,7 +173,11 @@ _PHRASES: tuple[tuple[str, str, ErrorKind], ...] = (
         r"included credits|insufficient (?:credits|balance|funds)",
         ErrorKind.CREDITS,
     ),
-    ("message", r"too many concurrent|concurrent requests|concurrency", ErrorKind.CONCURRENCY),
+    (
+        "message",
+        r"too many concurrent|concurrent requests|concurrency|worker local total request limit",
+        ErrorKind.CONCURRENCY,
+    ),
     ("code", r"capacity_exceeded|queue_exceeded|overloaded|\b3505\b", ErrorKind.OVERLOAD),
     (
         "message",

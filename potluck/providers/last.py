@@ -10,7 +10,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import Field
 
-from potluck.errors import ChainError, ErrorKind, ProviderError
+from potluck.errors import ChainError, ProviderError
 from potluck.providers import answers
 from potluck.providers.async_model import AsyncChatModel
 from potluck.providers.catalog import OFFLINE
@@ -97,7 +97,7 @@ class LastResort(AsyncChatModel):
 
         attempts = self.attempts()
         failure = ChainError(attempts)
-        if failure.is_quota or any(attempt.kind is ErrorKind.CALLER for attempt in attempts):
+        if failure.is_quota or failure.is_callers:
             # Quota comes back, and then a model can answer; and whoever made a request that nobody
             # takes as it is must know.
             raise failure

@@ -16,7 +16,7 @@ from pydantic import Field, SkipValidation
 from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers import answers
 from potluck.providers.async_model import AsyncChatModel
-from potluck.providers.attempt import Attempt, with_credits
+from potluck.providers.attempt import Attempt, estimate_for
 from potluck.providers.backend import Backend
 from potluck.providers.dialects import MARKS, Keywords, to_vendor
 from potluck.providers.draft import Draft
@@ -40,11 +40,11 @@ _FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blockl
 class Link(AsyncChatModel):
     """One provider's model; asynchronous only.
 
-    Each call holds room in the model's limits, for which it waits no longer than its terms say, or
-    fails. Nothing of a stream goes out that
-    another model could not go on from: chunks are held back until one says something, tool calls
-    until they are whole. Raises ProviderError for everything that the vendor's class raises, for
-    empty answers, and for streams that end before the answer does.
+    Each call holds room in the model's limits: what its terms give it, or what there is now, else
+    it fails. Nothing of a stream goes out that another model could not go on from: chunks are held
+    back until one says something, tool calls until they are whole. Raises ProviderError for
+    everything that the vendor's class raises, for empty answers, and for streams that end before
+    the answer does.
     """
 
     backend: SkipValidation[Backend] = Field(exclude=True)
@@ -222,12 +222,15 @@ class Link(AsyncChatModel):
         self, messages: Sequence[BaseMessage], options: Mapping[str, object]
     ) -> AsyncIterator[Attempt]:
         """Hold room for a call, turn what goes wrong into ProviderError, settle what was used."""
-        attempt = Attempt(self._estimate(messages, options))
+        keeps_output = self.backend.provider.reserves_output is not None
+        attempt = Attempt(self.estimate(messages, options), keeps_output)
         failure: ProviderError | None = None
         answered = False
         if self.watch is not None:
             self.watch.check()
         try:
+            # Building the vendor's class takes a while, in which the provider counts nothing
+            await self.backend.chat_model()
             await self._reserve(attempt)
             yield attempt
             answered = True
@@ -243,8 +246,9 @@ class Link(AsyncChatModel):
             self._report(failure, answered=answered)
             await attempt.settle(self.backend.model, failed=failure is not None)
 
-    def _estimate(self, messages: Sequence[BaseMessage], options: Mapping[str, object]) -> Amounts:
-        return with_credits(answers.estimate(messages, options), self.backend.model)
+    def estimate(self, messages: Sequence[BaseMessage], options: Mapping[str, object]) -> Amounts:
+        """About what a call would count for."""
+        return estimate_for(self.backend, messages, options)
 
     async def _reserve(self, attempt: Attempt) -> None:
         model, estimate = self.backend.model, attempt.estimate
@@ -252,11 +256,8 @@ class Link(AsyncChatModel):
         if model.context is not None and tokens > model.context:
             message = f"about {tokens:.0f} tokens are more than its context of {model.context}"
             raise self._error(ErrorKind.TOO_LARGE, message)
-        attempt.reservation = await self.limiter.reserve(
-            self.backend.deployment,
-            estimate,
-            priority=self.terms.priority,
-            patience_s=self.terms.patience_s,
+        attempt.reservation = self.terms.reservation or await self.limiter.reserve(
+            self.backend.deployment, estimate, priority=self.terms.priority
         )
         attempt.send()
 

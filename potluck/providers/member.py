@@ -22,6 +22,7 @@ from potluck.providers.mending import correction
 from potluck.providers.seam import NotContinuedError
 from potluck.providers.told import Sequel, Told
 from potluck.providers.turns import Turn, Turns
+from potluck.quota.limiter import Reservation
 
 
 class Member(AsyncChatModel):
@@ -30,7 +31,7 @@ class Member(AsyncChatModel):
     Raises ProviderError while nothing of an answer is out, so that the next member is asked. A
     stream that dies later is finished by the links after it, and its reader sees one answer. When
     they all fail it ends with a plain word on why, or without `last` with ChainError. The call
-    `begins` at its first member; only its own link may wait `patience_s` for room, and is asked
+    `begins` at its first member; its own link uses the room of `reservation`, once, and is asked
     although it failed in this call before when it is its turn `again`.
     """
 
@@ -38,7 +39,7 @@ class Member(AsyncChatModel):
     place: int
     begins: bool = False
     again: bool = False
-    patience_s: float = 0.0
+    reservation: SkipValidation[Reservation | None] = Field(default=None, exclude=True)
     course: SkipValidation[Course] = Field(exclude=True)
     last: SkipValidation[LastResort | None] = Field(default=None, exclude=True)
 
@@ -204,8 +205,17 @@ class Member(AsyncChatModel):
     def _watched(self, turn: Turn) -> Link:
         own = turn.link is self.links[self.place]
         again = turn.again or (own and self.again)
-        watch = CourseWatch(self.course, turn.link.backend, is_last=turn.is_last, again=again)
-        terms = replace(self.course.terms, patience_s=self.patience_s if own else 0.0)
+        watch = CourseWatch(
+            self.course,
+            turn.link.backend,
+            is_last=turn.is_last,
+            again=again,
+            begun=self.course.clock(),
+        )
+        terms = self.course.terms
+        if own:
+            terms = replace(terms, reservation=self.reservation)
+            self.reservation = None
         return turn.link.model_copy(update={"watch": watch, "terms": terms})
 
 

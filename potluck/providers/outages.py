@@ -71,6 +71,12 @@ class _Health:
     failures: Counter[ErrorKind] = field(default_factory=Counter)
     breaks: int = 0
     trial: _Trial | None = None
+    noted_at: datetime | None = None
+
+    def is_spent_since(self, begun: datetime) -> bool:
+        """Whether a limit of it was found used up after that."""
+        is_spent = self.outage is not None and self.outage.error.kind in QUOTA_KINDS
+        return is_spent and self.noted_at is not None and self.noted_at > begun
 
     def find(self, now: datetime) -> Outage | None:
         """What keeps it from being asked now."""
@@ -114,10 +120,17 @@ class Outages:
             if health.trial is not None and health.trial.by is by:
                 health.trial = None
 
-    def forget(self, provider: str, model: str, *, account: int) -> None:
-        """A call succeeded: what was held against this model, key and provider is over."""
+    def forget(
+        self, provider: str, model: str, *, account: int, begun: datetime | None = None
+    ) -> None:
+        """A call succeeded: what was held against this model, key and provider is over.
+
+        Not that a limit was reached after the call had `begun`.
+        """
         for place in _places(provider, model, account):
-            self._health.pop(place, None)
+            health = self._health.get(place)
+            if health is not None and not (begun and health.is_spent_since(begun)):
+                del self._health[place]
 
     def note(self, error: ProviderError, *, account: int, by: object = None) -> None:
         """A call failed: remember it, unless it says nothing about the next one."""
@@ -136,6 +149,7 @@ class Outages:
             until = fault.until or now + (default or timedelta())
             certain = fault.until is not None or fault.kind not in _TRANSIENT
             health.outage = Outage(_with_time(error, until), until, certain)
+            health.noted_at = now
         if counts:
             health.failures[fault.kind] += 1
             if health.breaks or health.failures[fault.kind] >= TRIPS_AFTER:

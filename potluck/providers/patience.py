@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
@@ -18,11 +18,18 @@ from potluck.providers.course import Course
 from potluck.providers.last import LastResort
 from potluck.providers.link import Link
 from potluck.providers.member import Member
-from potluck.quota.limiter import WORTH_WAITING
+from potluck.quota.limiter import (
+    WORTH_WAITING,
+    NobodyHasRoomError,
+    RefusedError,
+    Reservation,
+    Want,
+)
 
 _MAY_PASS = frozenset({ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
 # A model that is refused again and again after its time was up is not waited for any longer
 _MOST_TRIES = 5
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ class Patience(AsyncChatModel):
     """Asks the first of `links` that is back within `patience_s`; asynchronous only.
 
     `patience_s` is for the whole call: what members before it have waited is gone. Raises
-    ProviderError when nobody is back in time.
+    ProviderError when nobody is back in time. Nobody waits after the one that `is_final`.
     """
 
     links: SkipValidation[Sequence[Link]] = Field(exclude=True)
@@ -49,6 +56,7 @@ class Patience(AsyncChatModel):
     patience_s: float
     retries: SkipValidation[Retries] = Field(default_factory=Retries, exclude=True)
     begins: bool = False
+    is_final: bool = False
 
     @property
     def _llm_type(self) -> str:
@@ -61,7 +69,7 @@ class Patience(AsyncChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
         **kwargs: Any,  # Any: BaseChatModel's own signature
     ) -> ChatResult:
-        async with aclosing(self._members()) as members:
+        async with aclosing(self._members(messages, kwargs)) as members:
             async for member in members:
                 try:
                     return await member._agenerate(messages, stop, **kwargs)  # noqa: SLF001 # ours
@@ -77,7 +85,7 @@ class Patience(AsyncChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
         **kwargs: Any,  # Any: BaseChatModel's own signature
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._members()) as members:
+        async with aclosing(self._members(messages, kwargs)) as members:
             async for member in members:
                 # It raises only while nothing of the answer is out
                 try:
@@ -90,39 +98,62 @@ class Patience(AsyncChatModel):
                     return
         raise self._nobody()
 
-    async def _members(self) -> AsyncGenerator[Member]:
+    async def _members(
+        self, messages: Sequence[BaseMessage], options: Mapping[str, object]
+    ) -> AsyncGenerator[Member]:
         """Who is to be asked next, when it is worth it."""
         if self.begins:
             self.course.begin()
-        async with aclosing(self._returning()) as returning:
+        async with aclosing(self._returning(messages, options)) as returning:
             async for member in returning:
                 yield member
         async with aclosing(self._again()) as again:
             async for member in again:
                 yield member
 
-    async def _returning(self) -> AsyncGenerator[Member]:
-        """Each time, the model that is back first."""
+    async def _returning(
+        self, messages: Sequence[BaseMessage], options: Mapping[str, object]
+    ) -> AsyncGenerator[Member]:
+        """Each time, the model that has room first."""
         tries = dict.fromkeys(range(len(self.links)), 0)
         while True:
             left_s = min(self.patience_s - self.course.waited_s, self.course.left_s())
-            waits = {
-                place: wait_s
+            wants = {
+                place: Want(link.backend.deployment, link.estimate(messages, options), not_before)
                 for place, link in enumerate(self.links)
                 if tries[place] < _MOST_TRIES
-                and (wait_s := self._wait_s(link)) is not None
-                and wait_s < left_s
+                and (not_before := self._back_at(link)) is not None
+                and (not_before - self.course.clock()).total_seconds() < left_s
             }
-            if not waits:
+            found = await self._wait(wants, left_s) if wants else None
+            if found is None:
                 return
-            place = min(waits, key=lambda place: waits[place])
+            place, reservation = found
             tries[place] += 1
-            began = self.course.clock()
-            if self.links[place].backend.deployment not in self.course.refused:
-                await self.sleep(max(0.0, waits[place]))
-            spent_s = (self.course.clock() - began).total_seconds()
-            yield self._member(place, patience_s=max(0.0, left_s - spent_s))
+            try:
+                yield self._member(place, reservation)
+            finally:
+                # Without effect, once the call that it was for has settled it
+                await reservation.release()
+
+    async def _wait(
+        self, wants: Mapping[int, Want], left_s: float
+    ) -> tuple[int, Reservation] | None:
+        """Room for one of the wants, by its place; None when there is none in time."""
+        began, places = self.course.clock(), list(wants)
+        try:
+            index, reservation = await self.links[0].limiter.reserve_first(
+                list(wants.values()), priority=self.course.terms.priority, patience_s=left_s
+            )
+        except NobodyHasRoomError as error:
+            for index, refusal in error.refusals.items():
+                self.course.refuse(wants[places[index]].deployment, refusal)
+            return None
+        finally:
             self.course.waited_s += (self.course.clock() - began).total_seconds()
+        place = places[index]
+        self.course.refused.pop(wants[place].deployment, None)
+        return place, reservation
 
     async def _again(self) -> AsyncGenerator[Member]:
         """All that may have recovered, once more."""
@@ -136,7 +167,7 @@ class Patience(AsyncChatModel):
                     links=links, place=place, course=self.course, last=self.last, again=True
                 )
 
-    def _member(self, place: int, *, patience_s: float) -> Member:
+    def _member(self, place: int, reservation: Reservation) -> Member:
         """The link at that place; the others finish what it may begin."""
         links = [self.links[place], *self.links[:place], *self.links[place + 1 :]]
         return Member(
@@ -145,25 +176,21 @@ class Patience(AsyncChatModel):
             course=self.course,
             last=self.last,
             again=True,
-            patience_s=patience_s,
+            reservation=reservation,
         )
 
-    def _wait_s(self, link: Link) -> float | None:
-        """How long until the link has room or its outage ends; None: that is not waited for."""
+    def _back_at(self, link: Link) -> datetime | None:
+        """When the link's outage ends, or now if it has no room; None: that is not waited for."""
         refused = self.course.refused.get(link.backend.deployment)
         if refused is not None:
-            until = refused.fault.until
-            if refused.kind not in WORTH_WAITING or until is None:
-                return None
-        else:
-            backend = link.backend
-            outage = self.course.outages.find(
-                backend.provider.id, backend.model.id, account=backend.account
-            )
-            if outage is None or outage.error.kind not in WORTH_WAITING:
-                return None
-            until = outage.until
-        return max(timedelta(), until - self.course.clock()).total_seconds()
+            return self.course.clock() if refused.kind in WORTH_WAITING else None
+        backend = link.backend
+        outage = self.course.outages.find(
+            backend.provider.id, backend.model.id, account=backend.account
+        )
+        if outage is None or outage.error.kind not in WORTH_WAITING:
+            return None
+        return outage.until
 
     def _may_have_recovered(self, link: Link) -> bool:
         backend = link.backend
@@ -183,9 +210,18 @@ class Patience(AsyncChatModel):
         return all(error.kind is ErrorKind.NETWORK for error in self.course.met)
 
     def _nobody(self) -> ProviderError:
+        if self.is_final:
+            self._book()
         model = self.links[0].backend.model
         fault = ProviderFault(ErrorKind.UNKNOWN, ErrorScope.REQUEST, "nobody is back in time")
         return ProviderError(model.provider, model.id, fault)
+
+    def _book(self) -> None:
+        """Whoever is told when to come back has a place then, which others are not told of."""
+        told = [error for error in self.course.attempts() if error.fault.until is not None]
+        first = min(told, key=lambda error: error.fault.until or _NEVER, default=None)
+        if isinstance(first, RefusedError):
+            self.links[0].limiter.book(first)
 
 
 async def _stream(

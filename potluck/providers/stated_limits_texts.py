@@ -27,7 +27,11 @@ _MAX_TEXT = 4_000
 _QUOTA_KINDS = frozenset(
     {ErrorKind.MINUTE, ErrorKind.DAY, ErrorKind.MONTH, ErrorKind.CREDITS, ErrorKind.CONCURRENCY}
 )
-_GUESSED: dict[ErrorKind, Period] = {ErrorKind.MINUTE: "minute", ErrorKind.DAY: "day"}
+_GUESSED: dict[ErrorKind, Period] = {
+    ErrorKind.MINUTE: "minute",
+    ErrorKind.DAY: "day",
+    ErrorKind.CONCURRENCY: "call",
+}
 _PERIODS: dict[str, Period] = {
     "m": "minute",
     "min": "minute",
@@ -41,7 +45,7 @@ _PERIODS: dict[str, Period] = {
 _GEMINI_PERIOD = re.compile(r"Per(Minute|Hour|Day|Month)")
 _GEMINI_LINE = re.compile(r"for metric: (?P<metric>\S+?), limit: (?P<limit>\d+)")
 # Windows that we do not count, and limits that are others' rather than ours
-_NOT_OURS = re.compile(r"(?i)hour|week|session|upstream|check quota\)|worker local")
+_NOT_OURS = re.compile(r"(?i)hour|week|session|upstream|check quota\)")
 
 
 def stated_in_failure(failure: Failure, provider: str, now: datetime) -> tuple[StatedLimit, ...]:
@@ -54,12 +58,13 @@ def stated_in_failure(failure: Failure, provider: str, now: datetime) -> tuple[S
     if kind not in _QUOTA_KINDS and kind is not ErrorKind.TOO_LARGE:
         return ()
     found = tuple(_in_quota_failure(failure, until, now)) or tuple(_in_text(failure, now))
-    if found or kind not in _GUESSED or _is_explained(failure, provider, now):
+    if found or kind not in _GUESSED or _is_explained(failure, kind, provider, now):
         return found
     text = f"{failure.message} {failure.code}".lower()
+    unit: Unit = "tokens" if "token" in text else "requests"
     return (
         StatedLimit(
-            unit="tokens" if "token" in text else "requests",
+            unit="concurrent" if kind is ErrorKind.CONCURRENCY else unit,
             period=_GUESSED[kind],
             source="refusal without figures",
             resets_at=until,
@@ -68,13 +73,17 @@ def stated_in_failure(failure: Failure, provider: str, now: datetime) -> tuple[S
     )
 
 
-def _is_explained(failure: Failure, provider: str, now: datetime) -> bool:
+def _is_explained(failure: Failure, kind: ErrorKind, provider: str, now: datetime) -> bool:
     """Whether something else than a limit that we might guess is what refused the call."""
     metadata = failure.body.get("metadata")
-    if failure.status not in (None, 429) or _NOT_OURS.search(failure.message):
+    if failure.status not in (None, 429):
         return True
     if isinstance(metadata, dict) and metadata.get("raw"):
         # OpenRouter hands on what the provider behind it said
+        return True
+    if kind is ErrorKind.CONCURRENCY:
+        return False
+    if _NOT_OURS.search(failure.message):
         return True
     told = stated_in_headers(provider, "openai", failure.headers, now)
     return any(one.remaining == 0 for one in told)

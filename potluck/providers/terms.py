@@ -1,9 +1,10 @@
-"""On what terms a model is asked: for whom, how long it may wait for room, who takes notes."""
+"""On what terms a model is asked: for whom, with which room, who takes notes."""
 
 from dataclasses import dataclass, field
 
 from potluck.providers.catalog import TaskType
 from potluck.quota.calls import NoRecorder, Recorder
+from potluck.quota.limiter import Reservation
 from potluck.quota.windows import Priority
 
 
@@ -11,13 +12,13 @@ from potluck.quota.windows import Priority
 class Terms:
     """What every link needs to know of the call that it is asked for.
 
-    `patience_s` is how long it may wait for room in the model's limits.
+    `reservation` is room in the model's limits, where that was waited for already.
     """
 
     task_type: TaskType = "general"
     priority: Priority = "interactive"
-    patience_s: float = 0.0
     thread: str | None = None
     parts: int = 1
     tenant: str = ""
     recorder: Recorder = field(default_factory=NoRecorder)
+    reservation: Reservation | None = None

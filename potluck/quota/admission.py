@@ -1,10 +1,11 @@
 """What a limiter promises, what it believes, and one that lets everything pass."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Protocol
 
-from potluck.errors import ErrorKind, ProviderError
+from potluck.errors import ErrorKind, ProviderError, ProviderFault
 from potluck.quota.windows import Amounts, Deployment, Priority, StatedLimit, Use, Window
 
 # Only these come back so soon that anybody waits for them
@@ -19,6 +20,15 @@ class Reservation(Protocol):
 
     async def release(self) -> None:
         """Give all of it back: the call never counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """Room for one call to a deployment; before `not_before` it would be of no use."""
+
+    deployment: Deployment
+    estimate: Amounts
+    not_before: datetime | None = None
 
 
 class Limiter(Protocol):
@@ -38,6 +48,21 @@ class Limiter(Protocol):
         when there is room again, or `too_large` when the call alone is more than the window.
         """
 
+    async def reserve_first(
+        self,
+        wants: Sequence[Want],
+        *,
+        priority: Priority = "interactive",
+        patience_s: float = 0.0,
+    ) -> tuple[int, Reservation]:
+        """Hold room for one of the wants, whichever has it first; its index and the room.
+
+        Waits for at most `patience_s`, in the lines of all of them. Raises NobodyHasRoomError.
+        """
+
+    def book(self, refusal: "RefusedError") -> None:
+        """Whoever got the refusal asks again when it says: others are told a later time."""
+
     def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
         """The provider told of its limits: they hold from the next call on."""
 
@@ -49,11 +74,37 @@ class Limiter(Protocol):
 
 
 class RefusedError(ProviderError):
-    """Our own limiter refused the call: nothing was sent."""
+    """Our own limiter refused the call: nothing was sent.
+
+    `window` is the one that is full, and `amount` what the call wanted of it.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        model: str,
+        fault: ProviderFault,
+        *,
+        window: Window | None = None,
+        amount: float = 0.0,
+    ) -> None:
+        super().__init__(provider, model, fault)
+        self.window = window
+        self.amount = amount
 
     def copy(self) -> "RefusedError":
         """The same error without its traceback."""
-        return RefusedError(self.provider, self.model, self.fault)
+        return RefusedError(
+            self.provider, self.model, self.fault, window=self.window, amount=self.amount
+        )
+
+
+class NobodyHasRoomError(Exception):
+    """None of several models has room in time; a refusal for each that was asked, by its index."""
+
+    def __init__(self, refusals: Mapping[int, RefusedError]) -> None:
+        super().__init__("; ".join(str(refusal) for refusal in refusals.values()))
+        self.refusals = refusals
 
 
 class Learned(Protocol):
@@ -134,6 +185,19 @@ class NoLimiter:
     ) -> Reservation:
         """Hold nothing."""
         return self
+
+    async def reserve_first(
+        self,
+        wants: Sequence[Want],  # noqa: ARG002 # the protocol's
+        *,
+        priority: Priority = "interactive",  # noqa: ARG002 # the protocol's
+        patience_s: float = 0.0,  # noqa: ARG002 # the protocol's
+    ) -> tuple[int, Reservation]:
+        """Hold nothing, for the first."""
+        return 0, self
+
+    def book(self, refusal: RefusedError) -> None:
+        """Book nothing."""
 
     async def commit(self, used: Amounts) -> None:
         """Count nothing."""

@@ -21,6 +21,7 @@ _ALWAYS_COUNTED: tuple[tuple[Unit, Period], ...] = (
     ("tokens", "minute"),
     ("requests", "day"),
     ("tokens", "day"),
+    ("concurrent", "call"),
 )
 
 

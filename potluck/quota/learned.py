@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from potluck.pool import Pool
 from potluck.quota.budgets import NO_LIMIT, is_account_wide, window_id
 from potluck.quota.lesson_rows import read_lessons, write_lessons
-from potluck.quota.lessons import Lesson, Place, Refusal, guess, revise
+from potluck.quota.lessons import Lesson, Place, Refusal, grown, guess, revise
 from potluck.quota.windows import Deployment, StatedLimit, Use, Window
 from potluck.quota.write_behind import REFRESH_S, WriteBehind
 
@@ -118,6 +118,7 @@ class Learned:
         question = (windows, checked_on, capped_by_user, self._version)
         if known is not None and known.is_for(question, now):
             return known.result
+        self._grow(deployment, now)
         lessons = {
             lesson.id: lesson
             for lesson in self._lessons_of(deployment, checked_on, now)
@@ -158,6 +159,14 @@ class Learned:
             if lesson.confirmed_at.date() < latest:
                 self._forget(lesson)
         return [lesson for lesson in own if lesson.id in self._lessons]
+
+    def _grow(self, deployment: Deployment, now: datetime) -> None:
+        """Guesses that nothing spoke against for long enough make room for larger ones."""
+        for lesson in list(self._lessons.values()):
+            if lesson.account == deployment.account and not lesson.holds(now):
+                larger = grown(lesson, now)
+                if larger is not None:
+                    self._keep(larger, now)
 
     def _guess(
         self,

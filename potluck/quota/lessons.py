@@ -28,6 +28,11 @@ _MONTH_TEXT_LASTS = timedelta(days=31)
 # A first guess may be of an overloaded provider; one that is made again is not
 _GUESS_LASTS = timedelta(minutes=10)
 _GUESS_AGAIN_LASTS = timedelta(hours=1)
+# How many calls are taken at once is tried again soon, with a few more: it may be others' load
+_AT_ONCE_LASTS = timedelta(minutes=2)
+_GROWTH = 1.5
+_TOGETHER = timedelta(seconds=30)
+_MOST_AT_ONCE = 64
 _DAY = timedelta(days=1)
 _ZONES = ("UTC", "America/Los_Angeles")
 
@@ -145,6 +150,9 @@ def guess(
     """
     use, calls = refusal.use, refusal.calls
     granted = use.used * (calls - 1) / calls if calls > 1 else 0.0
+    if use.window.unit == "concurrent":
+        # One at a time is what anybody grants
+        granted = max(1.0, use.used - 1)
     limit = float(math.floor(granted + 1e-9))
     whole = use.window.stated if use.window.stated is not None else use.window.limit
     if limit < 1 or limit >= min(whole, NO_LIMIT):
@@ -195,7 +203,23 @@ def _text_end(period: Period, now: datetime) -> datetime:
     return now + (_MONTH_TEXT_LASTS if period == "month" else _TEXT_LASTS)
 
 
+def grown(known: Lesson, now: datetime) -> Lesson | None:
+    """The next guess at how many calls are taken at once, after one that nothing spoke against.
+
+    None when it need not be guessed any more, and for all other lessons.
+    """
+    if known.origin != "guess" or known.unit != "concurrent" or known.expires_at is None:
+        return None
+    limit = float(math.ceil(known.limit * _GROWTH))
+    if limit > _MOST_AT_ONCE:
+        return None
+    lasted = known.expires_at - known.confirmed_at
+    return replace(known, limit=limit, confirmed_at=now, expires_at=now + lasted)
+
+
 def _guess_end(before: Lesson | None, stated: StatedLimit, use: Use, now: datetime) -> datetime:
+    if use.window.unit == "concurrent":
+        return now + _at_once_lasts(before, now)
     if use.window.period == "minute":
         again = before is not None and now - before.confirmed_at < _GUESS_AGAIN_LASTS
         return now + (_GUESS_AGAIN_LASTS if again else _GUESS_LASTS)
@@ -203,6 +227,16 @@ def _guess_end(before: Lesson | None, stated: StatedLimit, use: Use, now: dateti
         return now + _GUESS_AGAIN_LASTS
     told = stated.resets_at or use.resets_at
     return min(told, now + _DAY) if told is not None and told > now else now + _DAY
+
+
+def _at_once_lasts(before: Lesson | None, now: datetime) -> timedelta:
+    """Longer each time that a guess has grown too large."""
+    if before is None or before.expires_at is None:
+        return _AT_ONCE_LASTS
+    lasted = before.expires_at - before.confirmed_at
+    # Calls that were sent together are refused together
+    has_grown = now - before.confirmed_at > _TOGETHER
+    return min(2 * lasted, _GUESS_AGAIN_LASTS) if has_grown else lasted
 
 
 def _reset_of(stated: StatedLimit) -> str:

@@ -1,68 +1,59 @@
 """Admits a call to a model only when each of the model's windows has room for it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from potluck.errors import ErrorKind, ErrorScope, ProviderFault
 from potluck.quota.admission import (
     WORTH_WAITING,
     Estimates,
     Learned,
     Limiter,
+    NobodyHasRoomError,
     NoLimiter,
     NothingLearned,
     RawEstimates,
     RefusedError,
     Reservation,
+    Want,
 )
-from potluck.quota.budgets import Budget, Budgets, is_account_wide
+from potluck.quota.budgets import Budget, Budgets
 from potluck.quota.ledger import Claim, Held, Ledger, WindowFullError
-from potluck.quota.waiting import Lines, Ticket
-from potluck.quota.windows import (
-    Amounts,
-    Deployment,
-    Period,
-    Priority,
-    StatedLimit,
-    Use,
-    Window,
-)
+from potluck.quota.line_up import LineUp, Request
+from potluck.quota.prospects import Prospects
+from potluck.quota.waiting import Lines, Stand
+from potluck.quota.windows import Amounts, Deployment, Priority, StatedLimit, Use, Window
 
-__all__ = ["WORTH_WAITING", "Limiter", "NoLimiter", "QuotaLimiter", "RefusedError", "Reservation"]
+__all__ = [
+    "WORTH_WAITING",
+    "Limiter",
+    "NoLimiter",
+    "NobodyHasRoomError",
+    "QuotaLimiter",
+    "RefusedError",
+    "Reservation",
+    "Want",
+]
 
-_KINDS: Mapping[Period, ErrorKind] = {
-    "minute": ErrorKind.MINUTE,
-    "hour": ErrorKind.DAY,
-    "day": ErrorKind.DAY,
-    "month": ErrorKind.MONTH,
-    "call": ErrorKind.CONCURRENCY,
-}
-_MINUTE_S = 60.0
-# How long a call is taken to last until one was seen, and how often a full window that other
-# processes may leave is asked about
-_CALL_S = 5.0
-_ASK_AGAIN_S = 0.25
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """What one call asks of the limiter."""
+class _Seen:
+    """What was said of a deployment's use, right until then if nothing new is heard."""
 
-    deployment: Deployment
-    budget: Budget
-    estimate: Amounts
-    amounts: Amounts
-    priority: Priority
-    deadline: datetime
+    windows: Sequence[Window]
+    news: int
+    until: datetime
+    uses: tuple[Use, ...]
 
 
 class QuotaLimiter:
     """A Limiter over a ledger: catalog, learned limits, policy, and lines to wait in.
 
-    `sleep` waits for so many seconds of `clock`. Close it with `aclose`, which leaves the ledger
-    open.
+    The lines' `sleep` waits for so many seconds of `clock`. Close it with `aclose`, which leaves
+    the ledger open.
     """
 
     def __init__(  # noqa: PLR0913 # keyword-only after the second, each with a default but one
@@ -81,8 +72,9 @@ class QuotaLimiter:
         self._learned = learned or NothingLearned()
         self._estimates = estimates or RawEstimates()
         self._lines = lines or Lines()
-        self._known: dict[str, Use] = {}
-        self._call_s: dict[str, float] = {}
+        self._prospects = Prospects(clock)
+        self._line_up = LineUp(self._lines, self._prospects, clock)
+        self._seen: dict[Deployment, _Seen] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def reserve(
@@ -94,23 +86,42 @@ class QuotaLimiter:
         patience_s: float = 0.0,
     ) -> Reservation:
         """Hold room for one call, as `Limiter.reserve` promises."""
-        budget = self.budgets.find(deployment)
-        amounts = self._estimates.correct(budget.deployment.ref, estimate)
+        wants = [Want(deployment, estimate)]
+        try:
+            _, held = await self.reserve_first(wants, priority=priority, patience_s=patience_s)
+        except NobodyHasRoomError as error:
+            raise error.refusals[0] from None
+        return held
+
+    async def reserve_first(
+        self,
+        wants: Sequence[Want],
+        *,
+        priority: Priority = "interactive",
+        patience_s: float = 0.0,
+    ) -> tuple[int, Reservation]:
+        """Hold room for one of the wants, as `Limiter.reserve_first` promises."""
         deadline = self._clock() + timedelta(seconds=patience_s)
-        request = _Request(deployment, budget, estimate, amounts, priority, deadline)
-        ticket: Ticket | None = None
+        requests = [self._request(want, priority) for want in wants]
+        stand = self._lines.stand(priority)
         try:
             while True:
-                windows = self._windows(budget, priority)
-                held = await self._try(request, windows, ticket)
-                if isinstance(held, Held):
-                    return _Hold(self, request, held, self._clock())
-                window, until = held
-                ticket = self._lines.join(window, priority, amounts.of(window.unit), ticket)
-                await self._lines.wait(ticket, self._nap_s(window, until, deadline))
+                stand.called.clear()
+                for place, request in enumerate(requests):
+                    held = await self._try(request, stand)
+                    if held is not None:
+                        return place, _Hold(self, request, held, self._clock())
+                nap = self._line_up.line_up(requests, stand, deadline)
+                if nap is None:
+                    raise NobodyHasRoomError(self._line_up.refusals(requests, stand))
+                await self._lines.wait(stand, nap.total_seconds())
         finally:
-            if ticket is not None:
-                self._lines.leave(ticket)
+            self._lines.leave(stand)
+
+    def book(self, refusal: RefusedError) -> None:
+        """Keep a place at the time of the refusal, as `Limiter.book` promises."""
+        if refusal.window is not None and refusal.fault.until is not None:
+            self._prospects.book(refusal.window, refusal.amount, refusal.fault.until)
 
     def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
         """Limits hold from the next call on; use we did not know of is counted soon after."""
@@ -118,23 +129,27 @@ class QuotaLimiter:
             return
         kept = self.budgets.find(deployment).deployment
         for window, at_least in self._learned.note(kept, stated, uses=self.known_uses(kept)):
-            known = self._known.get(window.id)
-            if known is None or known.used < at_least:
-                self._known[window.id] = Use(window, at_least)
+            if self._prospects.raise_to(kept.account, window, at_least):
                 note = self._ledger.note_use(kept.account, window, at_least)
                 self._run(asyncio.ensure_future(note))
 
     def known_uses(self, deployment: Deployment) -> Sequence[Use]:
         """The deployment's windows and their use when last heard of; asks nobody."""
-        now = self._clock()
         budget = self.budgets.find(deployment)
-        return [self._known_use(window, now) for window in self._windows(budget, "interactive")]
+        windows = self._windows(budget, "interactive")
+        news, now = self._prospects.news(budget.deployment.account), self._clock()
+        seen = self._seen.get(deployment)
+        if seen is None or seen.windows is not windows or seen.news != news or now >= seen.until:
+            uses = tuple(self._prospects.use(window, now) for window in windows)
+            ends = (use.resets_at for use in uses if use.resets_at is not None)
+            seen = self._seen[deployment] = _Seen(windows, news, min(ends, default=_NEVER), uses)
+        return seen.uses
 
     async def uses(self, deployment: Deployment) -> list[Use]:
         """The deployment's windows and their use now."""
         windows = self._windows(self.budgets.find(deployment), "interactive")
         found = await self._ledger.uses(windows)
-        self._remember(found)
+        self._prospects.remember(self.budgets.find(deployment).deployment.account, found)
         return found
 
     async def aclose(self) -> None:
@@ -142,82 +157,30 @@ class QuotaLimiter:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
 
-    async def _try(
-        self, request: _Request, windows: tuple[Window, ...], ticket: Ticket | None
-    ) -> Held | tuple[Window, datetime | None]:
-        """The room; or, when it is worth waiting, the window that is full and until when.
+    def _request(self, want: Want, priority: Priority) -> Request:
+        budget = self.budgets.find(want.deployment)
+        amounts = self._estimates.correct(budget.deployment.ref, want.estimate)
+        return Request(want.deployment, budget, want.estimate, amounts, priority, want.not_before)
 
-        Raises RefusedError when it is not.
-        """
-        blocked = self._lines.ahead(windows, request.priority, ticket)
-        if blocked is not None:
-            window, before = blocked
-            turn = self._turn(window, None, sum(one.amount for one in before))
-            return self._worth_waiting(request, window, turn, turn)
+    async def _try(self, request: Request, stand: Stand) -> Held | None:
+        """The room; or None, when the request knows which window is full until when."""
+        now = self._clock()
+        if request.is_out or (request.not_before is not None and now < request.not_before):
+            return None
+        windows = self._windows(request.budget, request.priority)
+        if self._line_up.is_known_full(request, windows, stand, now):
+            return None
         claim = Claim(request.budget.deployment.account, windows, request.amounts)
         try:
             held = await self._ledger.reserve(claim)
-        except WindowFullError as full:
-            self._remember(full.uses)
-            if full.until is None and full.window.unit != "concurrent":
-                raise self._too_large(request, full.window) from None
-            turn = self._turn(full.window, full.until, 0.0)
-            return self._worth_waiting(request, full.window, turn, full.until)
-        self._remember(held.uses)
+        except WindowFullError as error:
+            self._prospects.remember(claim.account, error.uses)
+            self._line_up.note_full(request, error)
+            return None
+        self._prospects.remember(claim.account, held.uses)
+        # Who is next may find more room, before the time that was told
+        self._lines.call(windows)
         return held
-
-    def _worth_waiting(
-        self, request: _Request, window: Window, turn: datetime, until: datetime | None
-    ) -> tuple[Window, datetime | None]:
-        kind = _kind(window)
-        if kind not in WORTH_WAITING or turn > request.deadline or self._clock() > request.deadline:
-            raise self._full(request, window, turn)
-        return window, until
-
-    def _turn(self, window: Window, until: datetime | None, before: float) -> datetime:
-        """About when the window has room for the next, after those that stand before it."""
-        now = self._clock()
-        if window.unit == "concurrent":
-            call_s = self._call_s.get(window.id, _CALL_S)
-            return now + timedelta(seconds=call_s * (before + 1) / max(window.limit, 1.0) / 2)
-        known = self._known.get(window.id)
-        first = until or (known.free_at if known is not None else None) or now
-        pace_s = _MINUTE_S / max(window.limit, 1e-9)
-        return max(first, now) + timedelta(seconds=before * pace_s)
-
-    def _nap_s(self, window: Window, until: datetime | None, deadline: datetime) -> float:
-        now = self._clock()
-        left_s = (deadline - now).total_seconds()
-        if window.unit == "concurrent" or until is None:
-            return min(_ASK_AGAIN_S, left_s)
-        return min((until - now).total_seconds(), left_s)
-
-    def _full(self, request: _Request, window: Window, until: datetime) -> RefusedError:
-        message = f"its limit for the {window.period} is used up"
-        if window.unit == "concurrent":
-            message = "as many calls are under way as it takes at once"
-        return self._refusal(request, window, _kind(window), message, until)
-
-    def _too_large(self, request: _Request, window: Window) -> RefusedError:
-        message = (
-            f"about {request.amounts.of(window.unit):.0f} {_name(window)} are more than the "
-            f"{window.limit:.0f} that it takes in one {window.period}"
-        )
-        return self._refusal(request, window, ErrorKind.TOO_LARGE, message, None)
-
-    def _refusal(
-        self,
-        request: _Request,
-        window: Window,
-        kind: ErrorKind,
-        message: str,
-        until: datetime | None,
-    ) -> RefusedError:
-        scope = ErrorScope.KEY if is_account_wide(window) else ErrorScope.MODEL
-        if kind is ErrorKind.TOO_LARGE:
-            scope = ErrorScope.REQUEST
-        fault = ProviderFault(kind, scope, message, until=until)
-        return RefusedError(request.deployment.provider, request.deployment.model, fault)
 
     def _windows(self, budget: Budget, priority: Priority) -> tuple[Window, ...]:
         learned = self._learned.apply(
@@ -228,31 +191,15 @@ class QuotaLimiter:
         )
         return self.budgets.enforce(budget.deployment, learned, priority)
 
-    def _known_use(self, window: Window, now: datetime) -> Use:
-        use = self._known.get(window.id)
-        if use is None or (use.resets_at is not None and use.resets_at <= now):
-            return Use(window, 0.0)
-        return use if use.window is window else replace(use, window=window)
-
-    def _remember(self, uses: Sequence[Use]) -> None:
-        for use in uses:
-            self._known[use.window.id] = use
-
     def settled(self, hold: "_Hold", used: Amounts | None) -> asyncio.Task[None]:
         """Write down what a call used; goes on even when nobody waits for it any more."""
         claim = hold.held.claim
+        lasted_s = (self._clock() - hold.since).total_seconds()
         for window in claim.windows:
-            known = self._known.get(window.id)
-            if known is not None:
-                actual = (
-                    0.0 if used is None or window.unit == "concurrent" else used.of(window.unit)
-                )
-                left = max(0.0, known.used - claim.amounts.of(window.unit) + actual)
-                self._known[window.id] = replace(known, used=left)
-            if window.unit == "concurrent":
-                lasted_s = (self._clock() - hold.since).total_seconds()
-                before_s = self._call_s.get(window.id, lasted_s)
-                self._call_s[window.id] = before_s + (lasted_s - before_s) / 4
+            is_over = used is None or window.unit == "concurrent"
+            actual = 0.0 if is_over or used is None else used.of(window.unit)
+            held = claim.amounts.of(window.unit)
+            self._prospects.settle(claim.account, window, held=held, used=actual, lasted_s=lasted_s)
         if used is not None:
             ref = hold.request.budget.deployment.ref
             self._estimates.note(ref, hold.request.estimate, used)
@@ -271,7 +218,7 @@ class QuotaLimiter:
 @dataclass(slots=True)
 class _Hold:
     limiter: QuotaLimiter
-    request: _Request
+    request: Request
     held: Held
     since: datetime
     is_settled: bool = False
@@ -287,11 +234,3 @@ class _Hold:
             self.is_settled = True
             # A caller that is cancelled a second time must not leave the room held
             await asyncio.shield(self.limiter.settled(self, used))
-
-
-def _kind(window: Window) -> ErrorKind:
-    return ErrorKind.CREDITS if window.unit == "credits" else _KINDS[window.period]
-
-
-def _name(window: Window) -> str:
-    return window.unit.replace("_", " ")

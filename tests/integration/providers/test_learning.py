@@ -9,11 +9,14 @@ from pydantic import SecretStr
 
 from potluck.errors import ProviderError
 from potluck.providers.backend import Backend
-from potluck.providers.catalog import Api, Model, Provider
+from potluck.providers.catalog import Api, Catalog, Model, Provider
+from potluck.providers.catalog_budgets import rules_of
 from potluck.providers.link import Link
 from potluck.quota.budgets import Budgets, is_limited
+from potluck.quota.estimates import Estimates
 from potluck.quota.learned import Learned
 from potluck.quota.limiter import QuotaLimiter, RefusedError
+from potluck.quota.limits import Limits, Resets
 from potluck.quota.memory_ledger import MemoryLedger
 from potluck.quota.windows import Use
 from potluck.simulator.reply import Reply, Usage
@@ -89,6 +92,41 @@ class Asked:
     def limited(self) -> list[Use]:
         uses = self.limiter.known_uses(self.backend.deployment)
         return [use for use in uses if is_limited(use.window)]
+
+
+async def test_an_answer_that_counts_before_it_is_written_is_held_and_kept_whole(
+    simulator: SimulatorServer,
+) -> None:
+    """Of 60,000 tokens a minute, 16,384 for each answer leave room for three calls."""
+    model = Model("cerebras", "gpt-oss-120b", limits=Limits(tokens_per_minute=60_000))
+    url = f"{simulator.url}/cerebras/v1"
+    provider = Provider(
+        "cerebras",
+        "openai",
+        url,
+        (),
+        (model,),
+        resets=Resets(minute="refill"),
+        reserves_output=16_384,
+    )
+    backend = Backend(provider, model, SecretStr("made-up"), url)
+    limiter = QuotaLimiter(
+        Budgets(rules_of(Catalog({"cerebras": provider}, {}))),
+        MemoryLedger(simulator.clock.now),
+        clock=simulator.clock.now,
+        estimates=Estimates(clock=simulator.clock.now),
+    )
+    link = Link(backend=backend, limiter=limiter, clock=simulator.clock.now)
+    try:
+        for _ in range(3):
+            await link.ainvoke("Good day?")
+        with pytest.raises(RefusedError):
+            await link.ainvoke("Good day?")
+        # Whoever asks for less has less counted
+        await link.ainvoke("Good day?", max_tokens=500)
+    finally:
+        await limiter.aclose()
+        await backend.aclose()
 
 
 @asynccontextmanager

@@ -204,7 +204,7 @@ class TestWhatEntriesMean:
         assert (box.api, box.base_url) == ("openai", "http://127.0.0.1:9000/v1")
         assert box.api_key_env == ()
         assert [model.ref for model in box.models] == ["my_box/some-model"]
-        assert catalog.routes["general"] == ("my_box",)
+        assert catalog.routes["general"] == ()
 
     @pytest.mark.parametrize(
         ("entry", "api"),

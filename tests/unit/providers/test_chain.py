@@ -366,7 +366,7 @@ class TestMemory:
     async def test_our_own_limits_send_the_call_on_without_asking(self, world: Any) -> None:
         limited = world.add("a/1", limits=Limits(requests_per_minute=2))
         world.add("b/2")
-        chain = world.chain()
+        chain = world.chain(routes={"general": ("a",)})
         answers = [who(await ask(chain)) for _ in range(4)]
         assert answers == ["a/1", "a/1", "b/2", "b/2"]
         assert len(limited.calls) == 2

@@ -9,6 +9,7 @@ from potluck.providers.catalog import Fallback, Limits
 from potluck.providers.chain import Call, Chain
 from potluck.quota.calls import Price
 from potluck.quota.limits import Resets
+from potluck.quota.prospects import Prospects
 from potluck.quota.windows import Amounts
 
 DAY = Limits(requests_per_day=100)
@@ -98,7 +99,7 @@ async def test_what_others_have_used_is_known_after_a_refresh(world: Any) -> Non
         world.add(ref, limits=DAY, provider=CALENDAR)
     chain = world.chain()
     await use(chain, world, "a/1", 70)
-    world.limiter._known.clear()
+    world.limiter._prospects = Prospects(world.clock)
     assert order(chain) == ["a/1", "b/2"]
     await chain.refresh()
     assert order(chain) == ["b/2", "a/1"]
@@ -134,6 +135,39 @@ def test_a_simple_task_goes_to_the_cheapest_of_its_like(world: Any) -> None:
     chain = world.chain()
     assert order(chain, task_type="simple_task") == ["b/2", "a/1"]
     assert order(chain, task_type="complex_reasoning") == ["a/1", "b/2"]
+
+
+class TestLoad:
+    """What a minute gives is lost with it, and so is a model's time while it is idle."""
+
+    async def test_calls_are_spread_over_models_that_are_alike(self, world: Any) -> None:
+        for ref in ("a/1", "b/2"):
+            world.add(ref, limits=Limits(requests_per_minute=10))
+        chain = world.chain()
+        answers = [(await chain.runnable(Call()).ainvoke("hi")).text for _ in range(6)]
+        assert answers.count("I am b/2.") == 3
+
+    async def test_one_that_takes_a_call_at_a_time_is_not_left_idle(self, world: Any) -> None:
+        world.add("a/1", limits=Limits(requests_per_minute=10))
+        world.add("b/2", limits=Limits(concurrent_requests=1))
+        chain = world.chain()
+        await use(chain, world, "a/1", 2)
+        assert order(chain) == ["b/2", "a/1"]
+
+    async def test_a_thread_stays_where_it_is(self, world: Any) -> None:
+        for ref in ("a/1", "b/2"):
+            world.add(ref, limits=Limits(requests_per_minute=10))
+        chain = world.chain()
+        for _ in range(6):
+            answer = await chain.runnable(Call(thread="t")).ainvoke("hi")
+            assert answer.text == "I am a/1."
+
+    async def test_the_route_comes_first(self, world: Any) -> None:
+        for ref in ("a/1", "b/2"):
+            world.add(ref, limits=Limits(requests_per_minute=10))
+        chain = world.chain(routes={"general": ("a",)})
+        await use(chain, world, "a/1", 8)
+        assert order(chain) == ["a/1", "b/2"]
 
 
 class TestThreads:

@@ -100,6 +100,18 @@ def test_an_answer_ends_it(outages: Outages) -> None:
     assert not out(outages)
 
 
+def test_an_answer_to_a_call_that_began_before_does_not_give_quota_back(
+    outages: Outages, clock: Any
+) -> None:
+    begun = clock.now
+    clock.advance(seconds=1)
+    outages.note(error(ErrorKind.MINUTE), account=0)
+    outages.forget("p", "m", account=0, begun=begun)
+    assert out(outages)
+    outages.forget("p", "m", account=0, begun=clock.now)
+    assert not out(outages)
+
+
 class TestBreaker:
     """Three failures of a kind put a model out; one call a time tries whether it is back."""
 

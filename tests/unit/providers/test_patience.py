@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from potluck.errors import ChainError, ErrorKind
+from potluck.errors import ChainError, ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.catalog import Fallback, Limits, Waiting
 from potluck.providers.chain import Call, Chain
 
@@ -135,6 +135,40 @@ async def test_leaving_while_it_waits_leaves_no_trace(world: Any) -> None:
     assert world.limiter._lines._lines == {}
     world.clock.advance(seconds=61)
     assert await ask(chain) == "I am a/1."
+
+
+async def test_each_that_is_told_when_to_come_back_finds_room_then(world: Any) -> None:
+    world.add("a/1", limits=MINUTE)
+    chain = world.chain()
+    await ask(chain)
+    began = world.clock.now
+    errors = [await chain_error(chain) for _ in range(3)]
+    times = [error.back_at for error in errors]
+    assert times == [began + timedelta(seconds=61 + 60 * number) for number in range(3)]
+    for back_at in times:
+        world.clock.now = max(world.clock.now, back_at)
+        assert await ask(chain, priority="background") == "I am a/1."
+
+
+async def test_room_that_was_waited_for_is_given_back_when_the_call_is_not_made(
+    world: Any,
+) -> None:
+    model = world.add("a/1", limits=Limits(requests_per_minute=1, concurrent_requests=1))
+    chain = world.chain(waiting=Waiting(background_seconds=90))
+    await ask(chain)
+    reserve_first = world.limiter.reserve_first
+
+    async def lose_the_key(wants: Any, **how: Any) -> Any:
+        found = await reserve_first(wants, **how)
+        fault = ProviderFault(ErrorKind.AUTH, ErrorScope.KEY, "the key is gone")
+        chain._outages.note(ProviderError("a", "1", fault), account=0)
+        return found
+
+    world.limiter.reserve_first = lose_the_key
+    await chain_error(chain, only="a/1", priority="background")
+    assert len(model.calls) == 1
+    uses = await world.limiter.uses(chain._links[0].backend.deployment)
+    assert next(use.used for use in uses if use.window.unit == "concurrent") == 0
 
 
 class TestRetries:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from potluck.quota.budgets import COUNTED, NO_LIMIT
-from potluck.quota.lessons import Lesson, Place, Refusal, guess, revise
+from potluck.quota.lessons import Lesson, Place, Refusal, grown, guess, revise
 from potluck.quota.windows import Period, StatedLimit, Use, Window
 
 NOW = datetime(2026, 11, 21, 10, 2, tzinfo=UTC)
@@ -247,3 +247,51 @@ def test_a_guess_of_a_day_lasts_until_its_reset(
     lesson = guessed(refused(6, period="day", resets_at=known), **told)
     assert lesson is not None
     assert lesson.expires_at == expected
+
+
+class TestCallsAtOnce:
+    """How many calls a provider takes at once, when it refuses one and does not say."""
+
+    def refused(self, under_way: float, known: Lesson | None = None, at: datetime = NOW) -> Lesson:
+        counted = Window(PLACE.id, "concurrent", "call", NO_LIMIT, source=COUNTED)
+        stated = StatedLimit("concurrent", "call", "refusal")
+        made = guess(known, stated, Refusal(Use(counted, under_way), 0.0), PLACE, at)
+        assert made is not None
+        return made
+
+    @pytest.mark.parametrize(("under_way", "limit"), [(1, 1), (2, 1), (5, 4)])
+    def test_it_takes_as_many_as_were_under_way_but_always_one(
+        self, under_way: float, limit: float
+    ) -> None:
+        assert self.refused(under_way).limit == limit
+
+    def test_each_of_several_refusals_lowers_the_guess(self) -> None:
+        first = self.refused(5)
+        assert self.refused(3, first).limit == 2
+        assert self.refused(3, first).expires_at == first.expires_at
+
+    def test_the_guess_grows_slowly_while_nothing_speaks_against_it(self) -> None:
+        lesson: Lesson | None = self.refused(2)
+        limits = []
+        while lesson is not None:
+            limits.append(lesson.limit)
+            assert lesson.expires_at is not None
+            assert not lesson.holds(lesson.expires_at)
+            lesson = grown(lesson, lesson.expires_at)
+        assert limits == [1, 2, 3, 5, 8, 12, 18, 27, 41, 62]
+
+    def test_a_guess_that_has_grown_too_large_is_kept_for_twice_as_long(self) -> None:
+        first = self.refused(2)
+        assert first.expires_at is not None
+        larger = grown(first, first.expires_at)
+        assert larger is not None
+        later = first.expires_at + timedelta(minutes=1)
+        again = self.refused(2, larger, later)
+        assert again.limit == 1
+        assert again.expires_at is not None
+        assert again.expires_at - later == 2 * (first.expires_at - NOW)
+
+    def test_no_other_guess_grows(self) -> None:
+        lesson = guessed(refused(6))
+        assert lesson is not None
+        assert grown(lesson, NOW + timedelta(days=1)) is None

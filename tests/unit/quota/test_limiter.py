@@ -10,7 +10,13 @@ import pytest
 
 from potluck.errors import ErrorKind, ErrorScope
 from potluck.quota.budgets import BY_USER, GUARD_S, NO_LIMIT, Budgets, Rules, Stated
-from potluck.quota.limiter import QuotaLimiter, RefusedError, Reservation
+from potluck.quota.limiter import (
+    NobodyHasRoomError,
+    QuotaLimiter,
+    RefusedError,
+    Reservation,
+    Want,
+)
 from potluck.quota.limits import Limits, Resets, measure_of, names
 from potluck.quota.memory_ledger import MemoryLedger
 from potluck.quota.waiting import Lines
@@ -220,7 +226,12 @@ class TestBudgets:
     def test_what_has_no_limit_is_counted_all_the_same(self) -> None:
         budget = Budgets([Rules("p", models={"m": Stated(Limits(requests_per_minute=5))})]).find(M)
         unlimited = {(w.unit, w.period) for w in budget.windows if w.limit == NO_LIMIT}
-        assert unlimited == {("tokens", "minute"), ("requests", "day"), ("tokens", "day")}
+        assert unlimited == {
+            ("tokens", "minute"),
+            ("requests", "day"),
+            ("tokens", "day"),
+            ("concurrent", "call"),
+        }
 
 
 class TestWaiting:
@@ -292,21 +303,35 @@ class TestWaiting:
         await large
 
     async def test_the_line_is_no_longer_than_patience(self, clock: FakeClock) -> None:
+        """A call a second for a minute: a call a second comes back, after one more second."""
         limiter = make(clock, Limits(requests_per_minute=60))
         for _ in range(60):
             await limiter.reserve(M, ONE)
+            clock.advance(seconds=1)
         tasks = [
-            asyncio.create_task(limiter.reserve(M, ONE, patience_s=70, priority="background"))
+            asyncio.create_task(limiter.reserve(M, ONE, patience_s=10, priority="background"))
             for _ in range(30)
         ]
         await settle_down()
         refused = [task for task in tasks if task.done()]
-        assert 15 <= len(refused) <= 25
+        assert len(refused) == 20
         for task in refused:
             assert isinstance(task.exception(), RefusedError)
-        clock.advance(seconds=65)
+        clock.advance(seconds=10)
         await settle_down()
         assert all(task.done() for task in tasks)
+
+    async def test_what_was_used_in_a_burst_is_waited_for_by_as_many(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits(requests_per_minute=60))
+        for _ in range(60):
+            await limiter.reserve(M, ONE)
+        tasks = [asyncio.create_task(limiter.reserve(M, ONE, patience_s=62)) for _ in range(70)]
+        await settle_down()
+        assert sum(task.done() for task in tasks) == 10
+        clock.advance(seconds=61)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def test_a_call_that_ends_makes_room_at_once(self, clock: FakeClock) -> None:
         limiter = make(clock, Limits(concurrent_requests=1))
@@ -360,6 +385,114 @@ class TestWaiting:
         held = await limiter.reserve(M, ONE, priority=priority, patience_s=1000)
         served.append(name)
         return held
+
+
+class TestSeveralModels:
+    """One call that any of several models may answer stands in the lines of all of them."""
+
+    @pytest.fixture
+    def limiter(self, clock: FakeClock) -> QuotaLimiter:
+        """`a` and `b` take one call a minute; `one` takes one at a time."""
+        minute = Stated(Limits(requests_per_minute=1))
+        models = {"a": minute, "b": minute, "one": Stated(Limits(concurrent_requests=1))}
+        rules = Rules("p", models=models)
+        ledger = MemoryLedger(clock)
+        return QuotaLimiter(Budgets([rules]), ledger, clock=clock, lines=Lines(clock.sleep))
+
+    def wants(self, *models: str) -> list[Want]:
+        return [Want(Deployment("p", model), ONE) for model in models]
+
+    async def take(self, limiter: QuotaLimiter, model: str) -> Reservation:
+        return await limiter.reserve(Deployment("p", model), ONE)
+
+    async def test_the_first_that_has_room_is_taken(self, limiter: QuotaLimiter) -> None:
+        await self.take(limiter, "a")
+        place, _ = await limiter.reserve_first(self.wants("a", "b"))
+        assert place == 1
+
+    async def test_the_first_to_be_back_ends_the_wait(
+        self, limiter: QuotaLimiter, clock: FakeClock
+    ) -> None:
+        await self.take(limiter, "b")
+        clock.advance(seconds=20)
+        await self.take(limiter, "a")
+        wants = self.wants("a", "b")
+        waiting = asyncio.create_task(limiter.reserve_first(wants, patience_s=60))
+        await settle_down()
+        clock.now = START + timedelta(seconds=61)
+        assert (await waiting)[0] == 1
+        assert limiter._lines._lines == {}
+
+    async def test_a_call_that_ends_elsewhere_is_noticed_while_it_waits(
+        self, limiter: QuotaLimiter
+    ) -> None:
+        await self.take(limiter, "a")
+        running = await self.take(limiter, "one")
+        wants = self.wants("a", "one")
+        waiting = asyncio.create_task(limiter.reserve_first(wants, patience_s=90))
+        await settle_down()
+        await running.commit(ONE)
+        await settle_down()
+        assert waiting.done()
+        assert waiting.result()[0] == 1
+
+    async def test_who_waits_for_several_is_overtaken_at_none(
+        self, limiter: QuotaLimiter, clock: FakeClock
+    ) -> None:
+        for model in ("a", "b"):
+            await self.take(limiter, model)
+        first = asyncio.create_task(limiter.reserve_first(self.wants("a", "b"), patience_s=90))
+        await settle_down()
+        clock.now = START + timedelta(seconds=61)
+        for model in ("a", "b"):
+            with pytest.raises(RefusedError):
+                await self.take(limiter, model)
+        assert (await first)[0] == 0
+        await self.take(limiter, "b")
+
+    async def test_each_that_has_no_room_in_time_is_told_of(self, limiter: QuotaLimiter) -> None:
+        for model in ("a", "one"):
+            await self.take(limiter, model)
+        with pytest.raises(NobodyHasRoomError) as caught:
+            await limiter.reserve_first(self.wants("a", "one"), patience_s=1)
+        kinds = {place: refusal.kind for place, refusal in caught.value.refusals.items()}
+        assert kinds == {0: ErrorKind.MINUTE, 1: ErrorKind.CONCURRENCY}
+
+    async def test_what_is_out_is_not_asked_before_its_time(
+        self, limiter: QuotaLimiter, clock: FakeClock
+    ) -> None:
+        back_at = START + timedelta(seconds=30)
+        wants = [Want(Deployment("p", "a"), ONE, back_at)]
+        waiting = asyncio.create_task(limiter.reserve_first(wants, patience_s=60))
+        await settle_down()
+        assert not waiting.done()
+        clock.now = back_at
+        assert (await waiting)[0] == 0
+
+    async def test_a_wait_that_was_cut_short_does_not_end_the_next(
+        self, limiter: QuotaLimiter
+    ) -> None:
+        lines = limiter._lines
+        stand = lines.stand("batch")
+        stand.called.set()
+        await lines.wait(stand, 60)
+        stand.called.clear()
+        await settle_down()
+        assert not stand.called.is_set()
+
+    async def test_whoever_is_told_when_to_come_back_is_told_a_time_of_his_own(
+        self, limiter: QuotaLimiter, clock: FakeClock
+    ) -> None:
+        await self.take(limiter, "a")
+        times = []
+        for _ in range(3):
+            error = await refusal(limiter, deployment=Deployment("p", "a"))
+            limiter.book(error)
+            times.append(error.fault.until)
+        minutes = [START + timedelta(seconds=61 + 60 * number) for number in range(3)]
+        assert times == minutes
+        clock.now = minutes[0]
+        await self.take(limiter, "a")
 
 
 class Lessons:

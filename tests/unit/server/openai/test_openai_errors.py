@@ -15,9 +15,11 @@ from potluck.server.thread_queue import ThreadBusyError
 from potluck.server.turn import RunError
 
 
-def attempt(kind: ErrorKind, back_in_s: float | None = None) -> ProviderError:
+def attempt(
+    kind: ErrorKind, back_in_s: float | None = None, *, provider: str = "groq"
+) -> ProviderError:
     until = datetime.now(UTC) + timedelta(seconds=back_in_s) if back_in_s is not None else None
-    return ProviderError("groq", "m", ProviderFault(kind, ErrorScope.MODEL, "because", until))
+    return ProviderError(provider, "m", ProviderFault(kind, ErrorScope.MODEL, "because", until))
 
 
 @pytest.mark.parametrize(
@@ -79,9 +81,23 @@ def test_quota_that_nobody_told_the_end_of_has_a_time_to_ask_again(
     assert as_api_error(ChainError([attempt(kind) for kind in kinds])).headers == headers
 
 
-def test_a_wrong_request_stays_one_whatever_else_failed() -> None:
-    error = as_api_error(ChainError([attempt(ErrorKind.DAY), attempt(ErrorKind.CALLER)]))
-    assert error.status == 400
+def test_a_request_that_two_providers_find_wrong_is_wrong_whatever_else_failed() -> None:
+    refusals = [attempt(ErrorKind.CALLER), attempt(ErrorKind.CALLER, provider="together")]
+    error = ChainError([attempt(ErrorKind.DAY), *refusals])
+    assert as_api_error(error).status == 400
+    assert not error.is_quota
+
+
+def test_one_providers_refusal_of_a_request_does_not_hide_that_others_have_no_quota() -> None:
+    error = ChainError([attempt(ErrorKind.DAY), attempt(ErrorKind.CALLER)])
+    assert as_api_error(error).status == 429
+    assert error.is_quota
+
+
+def test_a_request_that_one_provider_finds_wrong_is_wrong_when_none_is_out_of_quota() -> None:
+    error = ChainError([attempt(ErrorKind.AUTH), attempt(ErrorKind.CALLER)])
+    assert as_api_error(error).status == 400
+    assert "Mend the request" in str(error)
 
 
 def test_what_is_not_about_quota_decides() -> None:
