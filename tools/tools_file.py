@@ -96,7 +96,8 @@ class ToolsFile(Form):
 def read_tools_file(config_dir: Path, known: Sequence[str]) -> ToolsFile:
     """Read tools.yaml; all defaults when there is none.
 
-    `known` are the tools there are, those of MCP servers apart. Raises ConfigError with file, line and fix.
+    `known` are the tools there are, those of MCP servers apart. Raises ConfigError with file,
+    line and fix.
     """
     file = config_dir / FILE
     if not file.exists():

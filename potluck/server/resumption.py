@@ -94,6 +94,10 @@ class Resumption:
         fresh, self._were_ready = ready - self._were_ready, ready
         now = self._parking.now()
         waiting = [r for r in runs if r.resume_at > now and fresh.intersection(r.waiting_for)]
+        # The others keep times of their own, which were given so that not all come at once.
+        waiting = sorted(waiting, key=lambda r: (_RANKS[r.priority], r.since))[
+            : AT_ONCE * len(fresh)
+        ]
         for run in waiting:
             await self._parking.move(run, now)
         return await self._parking.list() if waiting else runs

@@ -40,7 +40,7 @@ async def test_nothing_survives_a_server_that_is_killed(home: Path) -> None:
     assert any("ipykernel_launcher" in _command_line(process) for process in family)
     server.kill()
     await server.wait()
-    _, living = await asyncio.to_thread(psutil.wait_procs, family, 5)
+    _, living = await asyncio.to_thread(psutil.wait_procs, family, 20)
     assert all(process.status() == psutil.STATUS_ZOMBIE for process in living)
 
 

@@ -130,10 +130,22 @@ def test_it_can_be_gone_on_with_at_once(
     thread_id, _ = park(client)
     done = httpx.post(f"{server.url}/quota/parked/{thread_id}/resume")
     assert done.json() == {"thread_id": thread_id, "status": "resumed"}
-    # Its only model is still out, and is not even asked.
-    wait_for(lambda: len(parked(server.url)) == 1)
-    assert parked(server.url)[0]["times"] == 2
-    assert len(provider.log) == 1
+    # The provider said 15 minutes, but whoever asks may know better: its model is asked again.
+    wait_for(lambda: client.threads.get(thread_id)["status"] == "idle")
+    assert texts(client, thread_id)[-1] == "Forty-two."
+    assert parked(server.url) == []
+    assert len(provider.log) == 2
+
+
+def test_gone_on_with_too_early_it_is_parked_again(
+    start: Any, provider: SimulatorServer, connect: Connect
+) -> None:
+    provider.script.on(out_of_quota(900))
+    server = start()
+    thread_id, _ = park(connect(server.url))
+    httpx.post(f"{server.url}/quota/parked/{thread_id}/resume")
+    wait_for(lambda: [run["times"] for run in parked(server.url)] == [2])
+    assert len(provider.log) == 2
 
 
 def test_it_can_be_cancelled(start: Any, provider: SimulatorServer, connect: Connect) -> None:

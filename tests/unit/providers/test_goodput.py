@@ -1,4 +1,4 @@
-"""Under more than all models can do, they do all they can: in virtual time, against strict tiers."""
+"""Asked for more than they can give, models give all they can: in virtual time, strict tiers."""
 
 import asyncio
 import selectors
@@ -24,9 +24,10 @@ from potluck.quota.memory_ledger import MemoryLedger
 from potluck.quota.windows import Amounts, Window
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
-MINUTE, AT_ONCE, ANSWER_S, RUN_S = 15, 1, 4.0, 120.0
+MINUTE, AT_ONCE, ANSWER_S, RUN_S = 8, 1, 6.0, 120.0
 # Two minutes' worth of each of the two that count minutes, and one call after the other
 MOST = 2 * 2 * MINUTE + RUN_S / ANSWER_S
+CALLS = 120
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -52,7 +53,7 @@ class _VirtualSelector(selectors.DefaultSelector):
         return found
 
 
-class RefusedByProvider(Exception):
+class RefusedByProviderError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.status_code = 429
@@ -76,10 +77,10 @@ class Tier(BaseChatModel):
 
     async def _agenerate(
         self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+        messages: list[BaseMessage],  # noqa: ARG002 # the base class's
+        stop: list[str] | None = None,  # noqa: ARG002 # the base class's
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class's
+        **kwargs: Any,  # noqa: ARG002 # the base class's
     ) -> ChatResult:
         await asyncio.sleep(0.02)
         now_s = asyncio.get_running_loop().time()
@@ -88,7 +89,7 @@ class Tier(BaseChatModel):
         except WindowFullError as error:
             self.log.append((now_s, self.windows[0].id, "refused"))
             at_once = error.window.unit == "concurrent"
-            raise RefusedByProvider(
+            raise RefusedByProviderError(
                 "Too many concurrent requests" if at_once else "Rate limit reached for requests"
             ) from error
         self.log.append((now_s, self.windows[0].id, "admitted"))
@@ -148,9 +149,10 @@ class Contest:
             try:
                 await self.chain.runnable(call).ainvoke("Is it so?")
             except ChainError as error:
-                assert error.is_quota
-                assert error.back_at is not None
-                await asyncio.sleep(max(0.0, (error.back_at - self.clock()).total_seconds()))
+                back_at = error.back_at if error.is_quota else None
+                if back_at is None:
+                    raise
+                await asyncio.sleep(max(0.0, (back_at - self.clock()).total_seconds()))
             else:
                 return
 
@@ -178,18 +180,18 @@ def hold(*, known: bool, calls: int, bursts: int) -> Contest:
         return runner.run(held())
 
 
-@pytest.mark.parametrize("bursts", [180, 6], ids=["steady", "bursts"])
+@pytest.mark.parametrize("bursts", [CALLS, 6], ids=["steady", "bursts"])
 def test_nearly_all_that_there_is_is_used_and_nothing_is_asked_in_vain(bursts: int) -> None:
-    contest = hold(known=True, calls=180, bursts=bursts)
-    assert sum(contest.count("admitted").values()) >= 0.97 * MOST
+    contest = hold(known=True, calls=CALLS, bursts=bursts)
+    assert sum(contest.count("admitted").values()) >= 0.95 * MOST
     assert all(did == "admitted" for _, _, did in contest.log)
-    assert len(contest.log) == 180
+    assert len(contest.log) == CALLS
     # Whoever is told when to come back seldom comes in vain
-    assert contest.tries < 3 * 180
+    assert contest.tries < 3 * CALLS
 
 
 def test_limits_that_nobody_knows_cost_a_refusal_each() -> None:
-    contest = hold(known=False, calls=180, bursts=180)
+    contest = hold(known=False, calls=CALLS, bursts=CALLS)
     refused = contest.count("refused")
     assert refused.keys() == {"a", "b", "one"}
     assert max(refused.values()) <= 2

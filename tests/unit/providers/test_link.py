@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -11,9 +12,11 @@ from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.tools import tool
 
 from potluck.errors import ChainError, ErrorKind, PotluckError, ProviderError
+from potluck.providers.backend import Backend
 from potluck.providers.catalog import CreditRate, Limits
 from potluck.providers.chain import Call
 from potluck.providers.link import Link
+from potluck.providers.terms import Terms
 from potluck.quota.limiter import NoLimiter, Reservation
 from potluck.quota.windows import Amounts, Deployment, Priority, StatedLimit
 
@@ -71,6 +74,55 @@ def make_link(world: Any, ledger: Ledger) -> Callable[..., Link]:
 
 async def stream(link: Any, **options: Any) -> list[AIMessageChunk]:
     return [chunk async for chunk in link.astream("hi", **options)]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_vendors_class_is_built_before_room_is_taken(
+    make_link: Callable[..., Link],
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    streamed: bool,
+) -> None:
+    """The first import takes longer than a provider may be late in counting a call."""
+    link = make_link()
+    built, link.backend._built = link.backend._built, None
+
+    def build(_: Backend) -> Any:
+        assert ledger.asked == []
+        return built
+
+    monkeypatch.setattr(Backend, "_build", build)
+    await (stream(link) if streamed else link.ainvoke("hi"))
+    assert len(ledger.asked) == 1
+
+
+async def test_room_that_was_waited_for_is_used(
+    make_link: Callable[..., Link], ledger: Ledger
+) -> None:
+    link = make_link()
+    given = Ledger()
+    await link.model_copy(update={"terms": Terms(reservation=given)}).ainvoke("hi")
+    assert ledger.asked == []
+    assert len(given.settled) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "output"),
+    [({}, 16_384), ({"max_tokens": 100}, 100), ({"max_tokens": None}, 16_384)],
+)
+async def test_an_answer_that_is_counted_beforehand_is_estimated_and_kept_whole(
+    make_link: Callable[..., Link],
+    ledger: Ledger,
+    speak: Say,
+    options: dict[str, Any],
+    output: int,
+) -> None:
+    link = make_link(speak("Yes.", tokens=9))
+    link.backend.provider = replace(link.backend.provider, reserves_output=16_384)
+    await link.ainvoke("hi", **options)
+    assert ledger.used[0].output_tokens == output
+    assert ledger.used[0].input_tokens == 8
+    assert output < ledger.estimates[0] < output + 50
 
 
 def joined(chunks: list[AIMessageChunk]) -> AIMessageChunk:
