@@ -139,8 +139,10 @@ def unlimited_config(folder: Path) -> Path:
             if isinstance(model, dict):
                 model.pop("limits", None)
     yaml.dump(catalog, folder / "providers.yaml")
-    # One test's answers are not another's.
-    (folder / "limits.yaml").write_text("optimization: {enable_caching: false}\n")
+    # One test's answers are not another's, and nobody waits a minute for quota.
+    (folder / "limits.yaml").write_text(
+        "optimization: {enable_caching: false}\nparking: {wait_limit_seconds: 2}\n"
+    )
     return folder
 
 

@@ -34,7 +34,8 @@ async def test_nothing_survives_a_server_that_is_killed(home: Path) -> None:
     assert server.stdout is not None
     assert await asyncio.wait_for(server.stdout.readline(), 30) == b"up\n"
     family: list[psutil.Process] = []
-    while not any("4325" in _command_line(process) for process in family):
+    # The command itself, not the wrapping on its way there: only then do all die with the server.
+    while not any(_command_line(process) == "sleep 4325" for process in family):
         await asyncio.sleep(0.01)
         family = psutil.Process(server.pid).children(recursive=True)
     assert any("ipykernel_launcher" in _command_line(process) for process in family)

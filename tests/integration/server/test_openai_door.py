@@ -90,7 +90,7 @@ class Chat:
 
     async def messages(self) -> list[tuple[str, str]]:
         state: Any = await self.langgraph.threads.get_state(self.thread_id)
-        return [(m["type"], m["content"]) for m in state["values"]["messages"]]
+        return [(m["type"], _text(m["content"])) for m in state["values"]["messages"]]
 
 
 @pytest.fixture
@@ -408,3 +408,8 @@ async def test_without_any_key_the_agent_still_works(offline_server: Any) -> Non
     assert "391" in answer
     assert "no LLM" in answer
     assert "no LLM" in alone
+
+
+def _text(content: Any) -> str:
+    """A message's text: some models answer in blocks."""
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
