@@ -63,6 +63,26 @@ class ToolResultEvent(TypedDict):
     text: str
 
 
+class SourceEvent(TypedDict):
+    """A tool has read or found a page that the answer may rest on; `text` is what it says."""
+
+    type: Literal["source"]
+    id: str
+    url: str
+    title: str
+    text: str
+
+
+class PictureEvent(TypedDict):
+    """A tool has made a picture: where it is in the workspace, and the picture itself."""
+
+    type: Literal["picture"]
+    id: str
+    path: str
+    mime_type: str
+    base64: str
+
+
 class FailoverEvent(TypedDict):
     """A model failed and the next one is asked."""
 
@@ -106,6 +126,8 @@ Event = (
     | ToolCallEvent
     | ToolOutputEvent
     | ToolResultEvent
+    | SourceEvent
+    | PictureEvent
     | FailoverEvent
     | ParkedEvent
     | VerdictEvent

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from typing import Literal, NotRequired, TypedDict
 
 from potluck.errors import PotluckError
-from potluck.server.openai.deltas import Accepted, Called, Delta, Finished, Reply, Said, Thought
+from potluck.server.openai.deltas import (
+    Accepted,
+    Called,
+    Cited,
+    Delta,
+    Finished,
+    Pictured,
+    Reply,
+    Said,
+    Status,
+    Thought,
+)
 from potluck.server.openai.errors import as_api_error
 
 
@@ -103,7 +114,7 @@ class _Gathered:
                 self._call(delta)
             case Finished():
                 self.finished = delta
-            case Accepted():
+            case Accepted() | Status() | Cited() | Pictured():
                 pass
 
     def message(self) -> MessageBody:
@@ -156,7 +167,7 @@ def event_of(body: object) -> bytes:
 
 def _events(delta: Delta, header: Header, *, include_usage: bool) -> list[bytes]:
     match delta:
-        case Accepted():
+        case Accepted() | Status() | Cited() | Pictured():
             return []
         case Said(text):
             return [_chunk(header, MessageBody(content=text), None)]

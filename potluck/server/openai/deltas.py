@@ -27,6 +27,37 @@ class Thought:
 
 
 @dataclass(frozen=True, slots=True)
+class Status:
+    """What the agent is doing now, in a few words; `is_done` with the last one."""
+
+    text: str
+    is_done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A page that the answer may rest on."""
+
+    url: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A picture that belongs to the answer."""
+
+    path: str
+    mime_type: str
+    base64: str
+
+    @property
+    def data_uri(self) -> str:
+        """The picture as a URL that holds it."""
+        return f"data:{self.mime_type};base64,{self.base64}"
+
+
+@dataclass(frozen=True, slots=True)
 class Called:
     """A piece of a tool call for the client; the first one of a call has `id` and `name`."""
 
@@ -45,5 +76,5 @@ class Finished:
     output_tokens: int
 
 
-Delta = Accepted | Said | Thought | Called | Finished
+Delta = Accepted | Said | Thought | Status | Cited | Pictured | Called | Finished
 Reply = AsyncGenerator[Delta]
