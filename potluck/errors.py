@@ -12,7 +12,7 @@ PotluckError
 `- BudgetError       a run used up its calls or tokens
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -160,7 +160,7 @@ class ChainError(PotluckError):
     """Every model that could have answered this call failed."""
 
     def __init__(self, attempts: Sequence[ProviderError]) -> None:
-        tried = "; ".join(map(_brief, attempts)) or "no model fits this call"
+        tried = "; ".join(_told(attempts)) or "no model fits this call"
         super().__init__(f"No model could answer: {tried}.")
         self.attempts = tuple(attempts)
         self.fix = (
@@ -190,10 +190,22 @@ class ChainError(PotluckError):
         return min((a.fault.until for a in self.attempts if a.fault.until), default=None)
 
 
-def _brief(attempt: ProviderError) -> str:
-    """An attempt in a list of many: of quota it is enough to know which, and until when."""
-    fault = attempt.fault
-    if fault.kind not in QUOTA_KINDS:
-        return str(attempt)
-    back = f" until {fault.until:%Y-%m-%d %H:%M:%S %Z}" if fault.until else ""
-    return f"{attempt.provider}/{attempt.model}: out of {_QUOTAS[fault.kind]}{back}"
+def _told(attempts: Sequence[ProviderError]) -> Iterator[str]:
+    """The attempts in words; of quota it is enough to know whose, and from when there is some."""
+    out: dict[tuple[str, ErrorKind], list[ProviderError]] = {}
+    for attempt in attempts:
+        if attempt.kind in QUOTA_KINDS:
+            out.setdefault((attempt.provider, attempt.kind), []).append(attempt)
+    for attempt in attempts:
+        if attempt.kind not in QUOTA_KINDS:
+            yield str(attempt)
+        elif alike := out.pop((attempt.provider, attempt.kind), None):
+            yield _out_of_quota(alike)
+
+
+def _out_of_quota(alike: Sequence[ProviderError]) -> str:
+    first = alike[0]
+    back_at = min((each.fault.until for each in alike if each.fault.until), default=None)
+    models = f"/{first.model}" if len(alike) == 1 else f" ({len(alike)} models)"
+    back = f" until {back_at:%Y-%m-%d %H:%M:%S %Z}" if back_at else ""
+    return f"{first.provider}{models}: out of {_QUOTAS[first.kind]}{back}"

@@ -18,6 +18,8 @@ _VERBS = {
     "write_file": "write the file",
     "edit_file": "edit the file",
     "search_files": "search the files",
+    "python": "run the code",
+    "shell": "run the command",
 }
 
 

@@ -63,6 +63,10 @@ def goal_of(intent: Intent) -> str:
             goal = f"Find files named {quote(args['name'])}"
         case "search_files":
             goal = f"Search the files for {quote(args['text'])}"
+        case "python":
+            goal = f"Run this Python code:\n```python\n{args['code']}\n```"
+        case "shell":
+            goal = f"Run this command:\n```sh\n{args['command']}\n```"
         case _:
             goal = "List the files" + (f" in the folder {quote(args['path'])}" if args else "")
     return goal

@@ -8,7 +8,8 @@ ENGLISH = {
     "aistudio.google.com/apikey or GROQ_API_KEY from console.groq.com/keys, put it in .env and "
     "restart; `potluck check` shows what is on.",
     "hello": "Hello! Without an LLM I can still do basics with my tools: arithmetic, dates and "
-    "times anywhere, and list, read, write, edit and search the files of your workspace. "
+    "times anywhere, list, read, write, edit and search the files of your workspace, and run code "
+    "or commands that you give me. "
     'For example: "What is 15% of 80?", "What day is it in Tokyo?", '
     '"Write hello.txt with the text hi, then read it back".',
     "needs_llm": "This needs an LLM, so I cannot do it offline: {text}",
@@ -34,7 +35,7 @@ JAPANESE = {
     "(console.groq.com/keys) で取得し、.env に書いて再起動してください。"
     "`potluck check` で状態を確認できます。",
     "hello": "こんにちは。LLM がなくても、計算、日付と時刻、"
-    "ワークスペースのファイルの一覧・読み書き・検索はできます。例：「15×23は？」「東京は今何時？」「hello.txtに「hi」と書いて、それを読んで」",
+    "ワークスペースのファイルの一覧・読み書き・検索、渡されたコードの実行はできます。例：「15×23は？」「東京は今何時？」「hello.txtに「hi」と書いて、それを読んで」",
     "needs_llm": "これには LLM が必要なため、オフラインではできません：{text}",
     "compose": "文章の作成には LLM が必要です：{text}。かぎ括弧で渡された文はそのまま書けます。",
     "no_text": "{text} に何を書きますか。例：{text}に「こんにちは」と書いて",

@@ -7,7 +7,9 @@ from potluck.providers.offline_intent import Gap, goal_of
 from potluck.providers.offline_request import Request
 
 SUBMIT_PLAN = "submit_plan"
-_FILE_TOOLS = frozenset({"list_files", "read_file", "write_file", "edit_file", "search_files"})
+_FILE_TOOLS = frozenset(
+    {"list_files", "read_file", "write_file", "edit_file", "search_files", "python", "shell"}
+)
 _CLOSING = "Report the results of the steps before"
 
 

@@ -61,6 +61,17 @@ class Quoted:
         """Text with its quotations put back, without their marks."""
         return re.sub(QUOTE, lambda found: self.at(found[0]), text)
 
+    def taken(self, span: tuple[int, int], quotation: str) -> "Quoted":
+        """The same with one more quotation: what stands at `span` of the text."""
+        if len(self.quotations) >= _MOST:
+            return self
+        letter = chr(_FIRST + len(self.quotations))
+        return Quoted(
+            text=self.text[: span[0]] + letter + self.text[span[1] :],
+            quotations=(*self.quotations, quotation),
+            originals=(*self.originals, quotation),
+        )
+
     def restore(self, text: str) -> str:
         """Text with its quotations put back as they were written."""
         return re.sub(QUOTE, lambda found: self.originals[ord(found[0]) - _FIRST], text)

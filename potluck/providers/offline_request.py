@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 
 from potluck.providers.offline_arithmetic import to_expressions
+from potluck.providers.offline_code import quote_code, read_code
 from potluck.providers.offline_files import FileReader
 from potluck.providers.offline_intent import Background, Gap, Intent
 from potluck.providers.offline_quotes import QUOTE, RESULT, Quoted
@@ -17,7 +18,8 @@ Part = Intent | Gap
 
 _VERB = (
     r"(?:write|create|make|save|put|store|append|add|read|show|print|display|open|list|search|find|grep"
-    r"|look|replace|change|edit|copy|delete|remove|rename|move|run|calculate|compute|evaluate|tell|give"
+    r"|look|replace|change|edit|copy|delete|remove|rename|move|run|execute|calculate|compute|evaluate"
+    r"|tell|give"
     r"|summari[sz]e|translate|explain|describe|rewrite|improve|analy[sz]e|fix|correct"
     r"|multiply|divide|subtract|what|which|how|then|also|please|count|convert|check)"
 )
@@ -29,7 +31,7 @@ _THEN = (
     r"|(?<!\s)\s*[、。,]?(?:そして|それから|その後|そのあと|次に)[、,]?"
 )
 _PERHAPS = (
-    r"(?<=[!?;。？！])\s*|\.\s+(?=\S)|;\s*"  # noqa: RUF001 - typed so
+    rf"(?<=[!?;。？！])\s*(?!\s|{QUOTE})|\.\s+(?=\S)|;\s*"  # noqa: RUF001 - typed so
     rf"|(?<!\s)\s*\n\s*(?!\s|{QUOTE})"
     rf"|(?<!\s)\s*,\s*(?:and\s+)?(?={_VERB}\b)|(?<!\s)\s+and\s+(?={_VERB}\b)|(?<=て)、|(?<=て) "
 )
@@ -68,7 +70,7 @@ class Request:
 
 def understand(text: str, background: Background) -> Request:
     """Understand a request; what is not understood becomes a gap, never an error."""
-    quoted = Quoted.read(text[:MAX_REQUEST_CHARS])
+    quoted = quote_code(Quoted.read(text[:MAX_REQUEST_CHARS]))
     if len(text) > MAX_REQUEST_CHARS or len(quoted.text) > MAX_UNQUOTED_CHARS:
         return Request(parts=(Gap("too_long", f"{MAX_UNQUOTED_CHARS:,}"),))
     reader = _Reader(quoted, background)
@@ -156,6 +158,8 @@ class _Reader:
         return [*last.parts[:-1], Intent(part.tool, {**part.args, "text": longer})]
 
     def _parts_of(self, clause: str, background: Background) -> list[Part]:
+        if run := read_code(clause, self._quoted, background):
+            return [run]
         files = FileReader(self._quoted, background, lambda text: self._facts(text, background))
         surely = self._facts(clause, background) if _begins_with_a_question(clause) else []
         return surely or files.read(clause) or self._facts(clause, background)

@@ -148,6 +148,53 @@ def test_understands_files(request_text: str, intents: list[tuple[str, dict[str,
 
 
 @pytest.mark.parametrize(
+    ("request_text", "tool", "code"),
+    [
+        ("Run the Python code print(6*7)", "python", "print(6*7)"),
+        ("Run this Python code: x = 1; print(x)", "python", "x = 1; print(x)"),
+        (
+            "Execute this:\n```python\nprint('a')\n\nprint(2)\n```",
+            "python",
+            "print('a')\n\nprint(2)",
+        ),
+        ("Can you run this for me?\n```\nprint('a')\n```", "python", "print('a')"),
+        ("Run this:\n```bash\nprint=1\n```", "shell", "print=1"),
+        ('Run "2+2" in Python', "python", "2+2"),
+        ('In Python, run print("hi")', "python", 'print("hi")'),
+        ('Run Python code: "a" + "b"', "python", '"a" + "b"'),
+        ("Run print(6*7)", "python", "print(6*7)"),
+        ("run ls -la", "shell", "ls -la"),
+        ("Run the command `ls -la`", "shell", "ls -la"),
+        ("Run the shell command: echo hi | wc -c", "shell", "echo hi | wc -c"),
+        ("run main.py", "shell", "python main.py"),
+        ("Please run the script tools/a.sh", "shell", "bash tools/a.sh"),
+        ("「print(6*7)」をPythonで実行してください", "python", "print(6*7)"),
+        ("次のPythonコードを実行して：\n```\nprint(1)\n```", "python", "print(1)"),  # noqa: RUF001 - typed so
+        ("main.pyを実行して", "shell", "python main.py"),
+    ],
+)
+def test_understands_given_code_and_commands(request_text: str, tool: str, code: str) -> None:
+    argument = "code" if tool == "python" else "command"
+    assert understood(request_text) == [(tool, {argument: code})]
+    intent = Intent(tool, {argument: code})
+    assert understand(goal_of(intent), Background()).intents == [intent]
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "Run python code that prints primes",
+        "Run the command that lists files",
+        "run it",
+        "run a marathon",
+        "How do I run Python code?",
+    ],
+)
+def test_a_description_of_code_is_no_code(request_text: str) -> None:
+    assert understand(request_text, Background()).intents == []
+
+
+@pytest.mark.parametrize(
     ("request_text", "names"),
     [
         ("1. Write a.txt with the text one\n2. Read a.txt", ["write_file", "read_file"]),
@@ -165,6 +212,9 @@ def test_understands_files(request_text: str, intents: list[tuple[str, dict[str,
         ("write 2+2 to sum.txt", ["calculator", "write_file"]),
         ("copy a.txt to b.txt", ["read_file", "write_file"]),
         ("a.txtに「x」と書いてから、内容を表示して", ["write_file", "read_file"]),
+        ("Write a.py with the text \"print('hi')\" and run it", ["write_file", "shell"]),
+        ("Run `print(2+2)`, then write the result to out.txt", ["python", "write_file"]),
+        ("Run the command `ls` and tell me the time", ["shell", "current_time"]),
     ],
 )
 def test_understands_several_things_in_order(request_text: str, names: list[str]) -> None:
@@ -293,6 +343,9 @@ def test_any_text_is_understood_or_named_as_a_gap(text: str) -> None:
             "a/",
             "what time ",
             "read ",
+            "run ",
+            "run the code ",
+            "run python: x\n",
         ),
         *(
             "one hundred and ",
