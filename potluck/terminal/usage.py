@@ -82,7 +82,10 @@ def _ask(
         ) from error
     if not response.is_success:
         raise PotluckError(
-            f"The server at {running.url} answers HTTP {response.status_code}: {_detail(response)}"
+            f"The server at {running.url} answers HTTP {response.status_code}: {_detail(response)}",
+            fix="`potluck usage` lists the runs that wait."
+            if response.status_code == 404
+            else None,
         )
     return response
 

@@ -7,6 +7,9 @@ from typing import Literal
 
 from potluck.quota.report_form import AdviceReport, ModelReport, ProviderReport, WindowReport
 
+NOW = "now"
+# Of less than this nobody can tell how it goes on.
+SHARE_OF_A_TREND = 0.1
 EVERY_MODEL = "(all models)"
 _LONGEST_FIRST = {"month": 0, "day": 1, "hour": 2, "minute": 3, "call": 4}
 
@@ -71,12 +74,19 @@ def _rows(
             window=_window_name(window),
             share=window.share,
             used=_used(window),
-            resets=span(window.resets_at - now) if window.resets_at and window.used else "",
+            resets=_resets(window, now),
             note=_advice(advice) if window.id == advice.window else "",
             tone=_tone(window.share or 0),
         )
         for window in windows
     ]
+
+
+def _resets(window: WindowReport, now: datetime) -> str:
+    if window.resets_at is None or not window.used:
+        return ""
+    left = span(window.resets_at - now)
+    return left if left == NOW else f"in {left}"
 
 
 def _used(window: WindowReport) -> str:
@@ -98,7 +108,7 @@ def _tone(share: float) -> Tone:
 
 
 def _advice(advice: AdviceReport) -> str:
-    if advice.exhausted_at is None:
+    if advice.exhausted_at is None or (advice.used_share or 0.0) < SHARE_OF_A_TREND:
         return advice.status
     return f"{advice.status}, used up {clock_time(advice.exhausted_at)}"
 
@@ -107,7 +117,8 @@ def _note(model: ModelReport, now: datetime) -> tuple[str, Tone]:
     """What stands against the model, apart from windows that the rows show."""
     if model.outage is None:
         return "", "dim"
-    until = f" for {span(model.outage.until - now)}" if model.outage.until else ""
+    left = span(model.outage.until - now) if model.outage.until else NOW
+    until = f" for {left}" if left != NOW else ""
     kind = model.outage.kind.replace("_", " ")
     if not model.outage.certain:
         return f"asked last{until}: {kind}", "fair"
@@ -140,7 +151,7 @@ def span(left: timedelta) -> str:
     """A time to wait, in its two largest units."""
     seconds = max(0, round(left.total_seconds()))
     parts = list(_parts(seconds))
-    return " ".join(parts[:2]) or "now"
+    return " ".join(parts[:2]) or NOW
 
 
 def _parts(seconds: int) -> Iterator[str]:

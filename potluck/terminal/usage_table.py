@@ -9,6 +9,7 @@ from rich.text import Text
 from potluck.quota.report_form import ParkedReport, QuotaReport, Totals
 from potluck.terminal.screen import printable
 from potluck.terminal.usage_rows import (
+    NOW,
     Tone,
     UsageRow,
     clock_time,
@@ -51,8 +52,8 @@ def _fits(table: Table, console: Console) -> bool:
 
 def _table(groups: list[tuple[str, list[UsageRow]]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("provider", "model", "window", "", "used", "resets in", "advice"):
-        numbers = name in {"used", "resets in"}
+    for name in ("provider", "model", "window", "", "used", "resets", "advice"):
+        numbers = name in {"used", "resets"}
         table.add_column(name, justify="right" if numbers else "left", no_wrap=True)
     for provider, rows in groups:
         before = ""
@@ -78,7 +79,7 @@ def _print_narrow(provider: str, rows: list[UsageRow], console: Console) -> None
         if row.model != before:
             _say(console, f"  {printable(row.model)}")
         before = row.model
-        resets = f", resets in {row.resets}" if row.resets else ""
+        resets = f", resets {row.resets}" if row.resets else ""
         line = Text.assemble("    ", _bar(row), f" {row.used} {row.window}{resets}".rstrip())
         if row.note:
             line.append(f"; {row.note}", style=STYLES[row.tone])
@@ -111,7 +112,8 @@ def _print_parked(report: QuotaReport, console: Console) -> None:
 
 
 def _parked(run: ParkedReport, report: QuotaReport) -> str:
-    when = f"at {clock_time(run.resume_at)}, in {span(run.resume_at - report.at)}"
+    left = span(run.resume_at - report.at)
+    when = left if left == NOW else f"at {clock_time(run.resume_at)}, in {left}"
     return printable(f"{run.thread_id}  {when}: {run.reason}")
 
 

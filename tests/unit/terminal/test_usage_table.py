@@ -165,9 +165,18 @@ def test_an_outage_is_told_with_its_end(
 def test_a_wide_terminal_gets_a_table_with_bars() -> None:
     shown = report(provider(model(window(81, 100), window(1, 30, period="minute"))))
     lines = printed(shown).splitlines()
-    assert lines[0].split() == ["provider", "model", "window", "used", "resets", "in", "advice"]
-    assert lines[1].split() == ["groq", "m", "requests/day", "████████░░", "81/100", "12", "h"]
-    assert lines[2].split() == ["requests/minute", "█░░░░░░░░░", "1/30", "12", "h"]
+    assert lines[0].split() == ["provider", "model", "window", "used", "resets", "advice"]
+    assert lines[1].split() == [
+        "groq",
+        "m",
+        "requests/day",
+        "████████░░",
+        "81/100",
+        "in",
+        "12",
+        "h",
+    ]
+    assert lines[2].split() == ["requests/minute", "█░░░░░░░░░", "1/30", "in", "12", "h"]
 
 
 def test_a_table_that_would_be_cut_off_is_not_made() -> None:
