@@ -20,7 +20,7 @@ _FILLERS = (
 _BARE = re.compile(
     rf"{_RUN}(?P<said>{_FILLERS})(?<=[\s:])(?P<code>\S(?s:.*?))"
     r"(?=\s*(?:[,;.]\s*)?(?:\band\s+)?\b(?:then|after that|finally)\b"
-    r"|\s*[.,;]?\s+and\s+(?:tell|show|give)\s+me\b|\s*\Z)",
+    r"|\s*[.,;]?\s+and\s+(?:(?:tell|show|give)\s+me|write|save|append|store|put|read|list)\b|\s*\Z)",
     re.IGNORECASE,
 )
 _ORDER = re.compile(rf"{_RUN}{_FILLERS}(?P<code>{QUOTE})", re.IGNORECASE)

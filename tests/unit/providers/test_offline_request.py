@@ -215,6 +215,7 @@ def test_a_description_of_code_is_no_code(request_text: str) -> None:
         ("Write a.py with the text \"print('hi')\" and run it", ["write_file", "shell"]),
         ("Run `print(2+2)`, then write the result to out.txt", ["python", "write_file"]),
         ("Run the command `ls` and tell me the time", ["shell", "current_time"]),
+        ("Run the Python code print(6*7) and write the result to a.txt", ["python", "write_file"]),
     ],
 )
 def test_understands_several_things_in_order(request_text: str, names: list[str]) -> None:
