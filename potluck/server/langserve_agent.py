@@ -17,9 +17,11 @@ from potluck.errors import PotluckError
 from potluck.server import loopback
 from potluck.server.answer import Answer
 from potluck.server.approvals import pending_approvals
+from potluck.server.langserve_batch import run_batch
+from potluck.server.langserve_config import AgentConfig, Asker
 from potluck.server.langserve_decisions import DecisionError, Decisions
 from potluck.server.langserve_progress import Progress
-from potluck.server.langserve_wire import MESSAGES, AgentConfig, AgentInput, AgentOutput, UsageView
+from potluck.server.langserve_wire import MESSAGES, AgentInput, AgentOutput, UsageView
 from potluck.server.parked_turn import run_through
 from potluck.server.thread_queue import TURNS
 from potluck.server.turn import (
@@ -33,8 +35,12 @@ from potluck.server.turn import (
     thread_id_of,
 )
 
+TOLD_BY_PROGRESS = frozenset({"source", "picture"})
 
-class Agent(RunnableGenerator[list[BaseMessage] | Decisions, AddableDict]):
+Input = list[BaseMessage] | Decisions
+
+
+class Agent(RunnableGenerator[Input, AddableDict]):
     """Runs a turn of the agent on this server; its chunks add up to an AgentOutput."""
 
     def __init__(self) -> None:
@@ -43,10 +49,7 @@ class Agent(RunnableGenerator[list[BaseMessage] | Decisions, AddableDict]):
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """The fields that a caller may set in `configurable`."""
-        return [
-            ConfigurableFieldSpec(id=name, annotation=field.annotation, default=field.default)
-            for name, field in AgentConfig.model_fields.items()
-        ]
+        return AgentConfig.specs()
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:  # noqa: ARG002 - LangChain's signature
         """Every form of input, with a reason when it is none of them."""
@@ -55,6 +58,19 @@ class Agent(RunnableGenerator[list[BaseMessage] | Decisions, AddableDict]):
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:  # noqa: ARG002 - LangChain's signature
         """The sum of all chunks."""
         return AgentOutput
+
+    async def abatch(
+        self,
+        inputs: list[Input],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,  # Any: Runnable's own signature
+    ) -> list[AddableDict]:
+        """The outputs in the order of the inputs. Raises BatchError."""
+        if return_exceptions:
+            return await super().abatch(inputs, config, return_exceptions=True, **kwargs)
+        return await run_batch(self, inputs, config)
 
 
 async def _turn(
@@ -67,11 +83,12 @@ async def _turn(
             decisions = chunk
         else:
             messages += chunk
-    given = AgentConfig.of(config.get("configurable", {}))
+    configurable = config.get("configurable", {})
+    given = AgentConfig.of(configurable)
     turn = Turn(
         messages=[message.model_dump(mode="json", exclude_none=True) for message in messages],
         thread_id=thread_id_of(given.thread_id) if given.thread_id else None,
-        context=given.context,
+        context=given.context(Asker.of(configurable)),
     )
     async with TURNS.turn(turn.thread_id), Progress.of(config, messages) as progress:
         if decisions is not None:
@@ -137,5 +154,5 @@ class ParkedError(PotluckError):
 
 async def _report(part: Part, progress: Progress, config: RunnableConfig) -> None:
     await progress.take(part)
-    if isinstance(part, Happened):
+    if isinstance(part, Happened) and part.event["type"] not in TOLD_BY_PROGRESS:
         await adispatch_custom_event(part.event["type"], dict(part.event), config=config)

@@ -15,7 +15,13 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, LLMResul
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_async_callback_manager_for_config
 
-from potluck.events import AUDIENCE_KEY, ToolCallEvent, ToolResultEvent
+from potluck.events import (
+    AUDIENCE_KEY,
+    PictureEvent,
+    SourceEvent,
+    ToolCallEvent,
+    ToolResultEvent,
+)
 from potluck.server.turn import Happened, Part, Piece
 
 CHUNK_FIELDS = frozenset(AIMessageChunk.model_fields) - {"type"}
@@ -62,6 +68,8 @@ class Progress:
             await self._tool_started(part.event)
         elif isinstance(part, Happened) and part.event["type"] == "tool_result":
             await self._tool_ended(part.event)
+        elif isinstance(part, Happened) and part.event["type"] in ("source", "picture"):
+            await self._found(part.event)
 
     async def _model_wrote(self, piece: Piece) -> None:
         if piece.message.get("type") != "AIMessageChunk":
@@ -106,4 +114,10 @@ class Progress:
         status = "success" if event["ok"] else "error"
         await run.on_tool_end(
             ToolMessage(event["text"], tool_call_id=event["id"], name=event["name"], status=status)
+        )
+
+    async def _found(self, event: SourceEvent | PictureEvent) -> None:
+        """A custom event of the run that these callbacks belong to."""
+        await self._callbacks.on_custom_event(
+            event["type"], dict(event), run_id=self._callbacks.parent_run_id
         )

@@ -1,7 +1,6 @@
 """What the LangServe door takes and gives."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
 
 from langchain_core.messages import (
     AIMessage,
@@ -27,8 +26,8 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from nodes.budget import DEFAULT_MAX_CALLS, HIGHEST_MAX_CALLS
 from potluck.server.langserve_decisions import KEY, Decisions
+from potluck.server.langserve_schemas import AGENT_INPUT, CHAIN_INPUT
 
 FORMS = (
     'a text; {"messages": [...]}; or a list of messages, each {"role": "user", "content": "..."}, '
@@ -38,28 +37,6 @@ ROLES = frozenset({"user", "human", "assistant", "ai", "system", "developer", "t
 ACCEPTED = (HumanMessage, AIMessage, SystemMessage, ToolMessage)
 ONE_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
 MESSAGES: TypeAdapter[list[AnyMessage]] = TypeAdapter(list[AnyMessage])
-
-
-_DECISIONS_SCHEMA: JsonSchemaValue = {
-    "type": "object",
-    "title": "Decisions",
-    "description": "For what waits for approval on the thread: by id, or all in their order.",
-    "properties": {
-        "decisions": {
-            "type": "object",
-            "additionalProperties": {
-                "type": "object",
-                "properties": {
-                    "type": {"type": "string", "enum": ["approve", "edit", "reject"]},
-                    "edited_action": {"type": "object"},
-                    "message": {"type": "string"},
-                },
-                "required": ["type"],
-            },
-        }
-    },
-    "required": ["decisions"],
-}
 
 
 class AgentInput(RootModel[list[AnyMessage] | Decisions]):
@@ -81,31 +58,42 @@ class AgentInput(RootModel[list[AnyMessage] | Decisions]):
         handler: GetJsonSchemaHandler,
     ) -> JsonSchemaValue:
         """The forms as a caller writes them, not the messages they become."""
-        message: JsonSchemaValue = {
-            "type": "object",
-            "title": "Message",
-            "properties": {
-                "role": {"type": "string", "enum": ["user", "assistant", "system", "tool"]},
-                "content": {"type": "string"},
-            },
-            "required": ["role", "content"],
-        }
-        messages: JsonSchemaValue = {"type": "array", "title": "Messages", "items": message}
-        return {
-            "title": "Input",
-            # The playground draws the last one.
-            "anyOf": [
+        return AGENT_INPUT
+
+
+class ChainInput(RootModel[list[AnyMessage]]):
+    """The messages to answer, in whichever of the common forms they came."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_any_form(cls, value: object) -> list[BaseMessage]:
+        return messages_from(value)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls,
+        core_schema: CoreSchema,
+        handler: GetJsonSchemaHandler,
+    ) -> JsonSchemaValue:
+        """The forms as a caller writes them, not the messages they become."""
+        return CHAIN_INPUT
+
+
+class ChainOutput(RootModel[AIMessage]):
+    """The model's answer, with what it cost and who gave it."""
+
+    model_config = ConfigDict(
+        title="Answer",
+        json_schema_extra={
+            "examples": [
                 {
-                    "type": "object",
-                    "title": "Conversation",
-                    "properties": {"messages": messages},
-                    "required": ["messages"],
-                },
-                messages,
-                _DECISIONS_SCHEMA,
-                {"type": "string", "title": "Text"},
-            ],
-        }
+                    "type": "ai",
+                    "content": "391",
+                    "usage_metadata": {"input_tokens": 14, "output_tokens": 2, "total_tokens": 16},
+                }
+            ]
+        },
+    )
 
 
 class UsageView(BaseModel):
@@ -134,37 +122,32 @@ class AgentOutput(BaseModel):
     `content` is the name under which the playground looks for text that streams.
     """
 
-    model_config = ConfigDict(title="Output")
+    model_config = ConfigDict(
+        title="Output",
+        json_schema_extra={
+            "examples": [
+                {
+                    "content": "17 * 23 is 391.",
+                    "messages": [
+                        {"type": "human", "content": "What is 17 * 23?"},
+                        {"type": "ai", "content": "17 * 23 is 391."},
+                    ],
+                    "usage": {
+                        "calls": 1,
+                        "input_tokens": 912,
+                        "output_tokens": 9,
+                        "tool_calls": 0,
+                    },
+                    "approvals": [],
+                }
+            ]
+        },
+    )
 
     content: str = ""
     messages: list[AnyMessage] = Field(default_factory=list)
     usage: UsageView = Field(default_factory=UsageView)
     approvals: list[ApprovalView] = Field(default_factory=list)
-
-
-class AgentConfig(BaseModel):
-    """What a caller may set under `config.configurable`; blank is as good as not set.
-
-    Nothing may be null: the playground's form cannot draw such a field.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    thread_id: Annotated[str, Field(max_length=255)] = ""
-    model: str = ""
-    instructions: str = ""
-    privacy: Literal["any", "private"] = "any"
-    max_calls: Annotated[int, Field(ge=1, le=HIGHEST_MAX_CALLS)] = DEFAULT_MAX_CALLS
-
-    @classmethod
-    def of(cls, configurable: Mapping[str, object]) -> Self:
-        """Read LangChain's `configurable`; raises ValidationError."""
-        return cls.model_validate(configurable)
-
-    @property
-    def context(self) -> dict[str, object]:
-        """The run's context: what was set, and not to the default."""
-        return self.model_dump(exclude={"thread_id"}, exclude_defaults=True)
 
 
 def messages_from(value: object) -> list[BaseMessage]:

@@ -12,7 +12,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.prompts import ChatPromptTemplate
 from langgraph_sdk import get_sync_client
 from langserve import RemoteRunnable
+from langserve.lzstring import LZString
 
+from potluck.server.langserve_wire import AgentInput, AgentOutput
 from potluck.simulator.reply import Delay, Reply
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -193,6 +195,8 @@ WRONG_BODIES: dict[str, tuple[bytes | object, str]] = {
     "null config": ({"input": "hi", "config": None}, "config"),
     "wrong configurable": ({"input": "hi", "config": {"configurable": 5}}, "configurable"),
     "wrong privacy": ({"input": "hi", "config": {"configurable": {"privacy": "x"}}}, "private"),
+    "unknown model": ({"input": "hi", "config": {"configurable": {"model": "x/y"}}}, "/v1/models"),
+    "wrong priority": ({"input": "hi", "config": {"configurable": {"priority": 1}}}, "batch"),
     "wrong thread": ({"input": "hi", "config": {"configurable": {"thread_id": 5}}}, "thread_id"),
     "wrong budget": ({"input": "hi", "config": {"configurable": {"max_calls": 0}}}, "max_calls"),
 }
@@ -205,7 +209,8 @@ def test_wrong_input_is_refused_with_the_reason(server: Any, door: str, name: st
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = httpx.post(f"{server.url}/agent/{door}", content=content, timeout=30)
     assert response.status_code == 422, response.text
-    assert reason in response.text
+    assert reason in json.dumps(response.json()["detail"])
+    assert not server.simulator.log.requests()
 
 
 @pytest.mark.parametrize(
@@ -218,12 +223,31 @@ def test_wrong_input_is_refused_with_the_reason(server: Any, door: str, name: st
         {"inputs": ["hi"], "config": 5},
         {"inputs": ["hi"], "config": [5]},
         {"inputs": ["hi"], "config": [{}, {}]},
+        {"inputs": ["hi"], "config": [{"configurable": {"model": "x/y"}}]},
+        {"inputs": ["hi"] * 201},
     ],
     ids=repr,
 )
 def test_a_wrong_batch_is_refused(server: Any, body: object) -> None:
     response = httpx.post(f"{server.url}/agent/batch", json=body, timeout=30)
     assert response.status_code == 422, response.text
+    assert response.json()["detail"]
+
+
+def test_a_body_that_is_too_large_is_refused(server: Any) -> None:
+    body = {"input": "x" * 5_000_000}
+    response = httpx.post(f"{server.url}/agent/invoke", json=body, timeout=30)
+    assert response.status_code == 413, response.text
+    assert "4194304 bytes" in response.json()["detail"]
+
+
+def test_a_config_in_the_path_is_checked_like_one_in_the_body(server: Any) -> None:
+    packed = LZString.compressToEncodedURIComponent('{"configurable": {"max_calls": 0}}')
+    for door in ("invoke", "stream"):
+        url = f"{server.url}/agent/c/{packed}/{door}"
+        response = httpx.post(url, json={"input": "hi"}, timeout=30)
+        assert response.status_code == 422, response.text
+        assert "max_calls" in response.text
 
 
 def test_schemas_say_what_goes_in_and_out(server: Any) -> None:
@@ -234,7 +258,15 @@ def test_schemas_say_what_goes_in_and_out(server: Any) -> None:
     assert set(output["properties"]) == {"content", "messages", "usage", "approvals"}
     config = httpx.get(f"{url}/config_schema", timeout=30).json()
     fields = config["$defs"]["Configurable"]["properties"]
-    assert set(fields) == {"thread_id", "model", "instructions", "privacy", "max_calls"}
+    assert set(fields) == {
+        "thread_id", "model", "instructions", "privacy", "priority", "max_calls",
+    }  # fmt: skip
+    assert all(field["description"] for field in fields.values())
+    assert (fields["max_calls"]["minimum"], fields["max_calls"]["maximum"]) == (1, 200)
+    for example in [*given["examples"], given["anyOf"][0]["examples"][0]]:
+        AgentInput.model_validate(example)
+    for example in output["examples"]:
+        AgentOutput.model_validate(example)
 
 
 def test_the_playground_and_its_files_load(server: Any) -> None:
@@ -270,3 +302,28 @@ async def test_a_client_that_leaves_cancels_the_run(
             assert time.monotonic() < deadline, run
             await asyncio.sleep(0.05)
         assert run["status"] in {"interrupted", "cancelled", "error"}
+
+
+def test_a_client_that_leaves_invoke_cancels_the_run(server: Any) -> None:
+    server.simulator.script.on(Reply(text="word " * 400, delay=Delay(per_chunk_s=0.05)))
+    thread_id = str(uuid.uuid4())
+    body = {"input": "Talk", "config": {"configurable": {"thread_id": thread_id}}}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/agent/invoke", json=body, timeout=2)
+    with get_sync_client(url=server.url) as client:
+        deadline = time.monotonic() + 5
+        while (run := client.runs.list(thread_id)[0])["status"] == "running":
+            assert time.monotonic() < deadline, run
+            time.sleep(0.05)
+        assert run["status"] in {"interrupted", "cancelled", "error"}
+
+
+@pytest.mark.parametrize("door", ["agent", "chain"])
+def test_a_long_batch_asks_for_a_few_answers_at_a_time(server: Any, door: str) -> None:
+    server.simulator.script.on(
+        lambda request: Reply(text=request.last_user_text, delay=Delay(first_byte_s=0.3))
+    )
+    outputs = RemoteRunnable[Any, Any](f"{server.url}/{door}").batch([str(n) for n in range(12)])
+    assert len(outputs) == 12
+    asked = [exchange.at.timestamp() for exchange in server.simulator.log.exchanges()]
+    assert max(sum(0 <= other - each < 0.25 for other in asked) for each in asked) <= 4

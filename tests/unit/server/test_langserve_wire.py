@@ -16,7 +16,8 @@ from langchain_core.messages import (
 from langserve.serialization import WellKnownLCSerializer
 from pydantic import ValidationError
 
-from potluck.server.langserve_wire import AgentConfig, AgentInput, messages_from
+from potluck.server.langserve_config import AgentConfig, Asker
+from potluck.server.langserve_wire import AgentInput, messages_from
 
 
 @pytest.mark.parametrize(
@@ -95,8 +96,8 @@ def test_no_input_gets_past_as_another_error(value: Any) -> None:
 def test_config_keeps_what_was_set_and_drops_blanks() -> None:
     config = AgentConfig.of({"thread_id": "t", "model": "groq/x", "privacy": "any", "other": 1})
     assert config.thread_id == "t"
-    assert config.context == {"model": "groq/x"}
-    assert AgentConfig.of({}).context == {}
+    assert config.context(Asker()) == {"model": "groq/x"}
+    assert AgentConfig.of({}).context(Asker()) == {}
 
 
 @pytest.mark.parametrize(
