@@ -6,11 +6,11 @@ from typing import Literal
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 from langgraph.types import Send
 
-from graph.state import NOTHING_USED, BatchTask, ModelTask, State, ToolTask
+from graph.state import FOR_CLIENT, NOTHING_USED, BatchTask, ModelTask, State, ToolTask
 
 
 def after_triage(state: State) -> Literal["planner", "__end__"] | list[Send]:
-    """Answered: the end. Tool calls: run them. Too much for that: make a plan."""
+    """Answered, or the client is to act: the end. Tool calls: run them. Too much: make a plan."""
     if state.get("needs_plan"):
         return "planner"
     return _tool_sends(None, state["messages"]) or "__end__"
@@ -59,12 +59,14 @@ def after_reflector(state: State) -> Literal["executor", "planner", "__end__"]:
 
 
 def _unanswered(transcript: Sequence[AnyMessage]) -> list[ToolCall]:
-    """The tool calls of the last model message that have no result yet."""
+    """The tool calls of the last model message that are ours to make and have no result yet."""
     answered: set[str] = set()
     for message in reversed(transcript):
         if isinstance(message, ToolMessage):
             answered.add(message.tool_call_id)
         elif isinstance(message, AIMessage):
+            if message.response_metadata.get(FOR_CLIENT):
+                return []
             return [call for call in message.tool_calls if call["id"] not in answered]
         else:
             break

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 from langchain_core.messages import AnyMessage, ToolCall
 from langgraph.graph.message import add_messages
 
+from graph.params import ClientTools, Params
 from potluck.events import StepStatus
 
 TaskType = Literal["code_generation", "complex_reasoning", "simple_task", "general"]
@@ -37,15 +38,23 @@ class Batch(TypedDict):
 
 
 class Usage(TypedDict):
-    """What a run has cost so far."""
+    """What a run has cost so far.
+
+    Of the input `cached_tokens` came from a provider's cache, of the output `reasoning_tokens` were
+    thought, as far as providers tell.
+    """
 
     calls: int
     input_tokens: int
     output_tokens: int
     tool_calls: int
+    cached_tokens: NotRequired[int]
+    reasoning_tokens: NotRequired[int]
     restart: NotRequired[bool]
 
 
+# Marks a message, in its `response_metadata`, whose calls the client makes: they end the run.
+FOR_CLIENT = "for_client"
 NOTHING_USED = Usage(calls=0, input_tokens=0, output_tokens=0, tool_calls=0)
 
 
@@ -73,6 +82,12 @@ class Context(TypedDict, total=False):
     """
     can_ask: bool
     """False: no person can be asked, so calls that need approval are refused."""
+    params: Params
+    """How the answer is to be."""
+    client_tools: ClientTools
+    """Tools that the caller runs: a call of one ends the run, and its result goes on with it."""
+    client_tool_choice: str
+    """`required`, or the name of the client's tool that must be called first."""
 
 
 def merge_work(
@@ -98,6 +113,8 @@ def add_usage(left: Usage, right: Usage) -> Usage:
         input_tokens=base["input_tokens"] + right["input_tokens"],
         output_tokens=base["output_tokens"] + right["output_tokens"],
         tool_calls=base["tool_calls"] + right["tool_calls"],
+        cached_tokens=base.get("cached_tokens", 0) + right.get("cached_tokens", 0),
+        reasoning_tokens=base.get("reasoning_tokens", 0) + right.get("reasoning_tokens", 0),
     )
 
 

@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 from graph.state import Batch, Context, State, Step
 from nodes.assignment import batches_of, step_request
 from nodes.progress import tell_plan, tell_step
+from nodes.sight import newest_images
 from potluck import engine
 
 
@@ -21,11 +22,12 @@ async def executor(state: State, runtime: Runtime[Context]) -> dict[str, object]
         return {}
     settled = {step["id"]: _settle(step, state) for step in plan}
     task = next((str(m.text) for m in reversed(state["messages"]) if m.type == "human"), "")
+    images = newest_images(state["messages"])
     started: dict[str, list[AnyMessage]] = {}
     for step in settled.values():
         if step["status"] == "todo" and all(settled[n]["status"] == "done" for n in step["needs"]):
             settled[step["id"]] = Step(**{**step, "status": "doing"})
-            started[str(step["id"])] = [HumanMessage(step_request(step, settled, task))]
+            started[str(step["id"])] = [_request(step_request(step, settled, task), images)]
         elif step["status"] == "todo" and any(
             settled[n]["status"] == "failed" for n in step["needs"]
         ):
@@ -35,8 +37,15 @@ async def executor(state: State, runtime: Runtime[Context]) -> dict[str, object]
         tell_plan(steps)
     for key in started:
         tell_step("executor", f"Step {key}: {settled[int(key)]['goal']}")
-    batches = await _batches([settled[int(key)] for key in started], settled, task)
+    # A batch is text alone.
+    alike = [] if images else [settled[int(key)] for key in started]
+    batches = await _batches(alike, settled, task)
     return {"plan": steps, "work": started, "batches": batches}
+
+
+def _request(text: str, images: Sequence[dict[str, object]]) -> HumanMessage:
+    """What a step's worker is told, and the images that the task is about."""
+    return HumanMessage([{"type": "text", "text": text}, *images] if images else text)
 
 
 NEEDS_FAILED = "A step whose result this one needs has failed."

@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 
 from graph.state import NOTHING_USED, Context, ToolTask
 from nodes.approval import Decision, ask_person
+from nodes.findings import findings_in
 from nodes.interrupts import can_stop
 from nodes.progress import tell
 from nodes.tool_results import checked
@@ -67,6 +68,8 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
             text=str(message.text)[:SHOWN_CHARS],
         )
     )
+    for finding in findings_in(message):
+        tell(finding)
     update: dict[str, object] = {"usage": {**NOTHING_USED, "tool_calls": 1}}
     if state["step_id"] is None:
         return update | {"messages": [message]}

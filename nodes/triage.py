@@ -1,10 +1,11 @@
 """Triage: one call that answers, acts, asks back, or says that a plan is needed."""
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 
 from graph.state import Context, State
+from nodes.client_tools import first_choice, for_client
 from nodes.model import Ask, ask_model, usage_of
 from nodes.progress import tell_step
 from nodes.task_type import task_type_of
@@ -31,13 +32,15 @@ async def triage(state: State, runtime: Runtime[Context]) -> dict[str, object]:
     tell_step("triage", "Reading the request")
     used = await engine.current()
     kind = task_type_of(_last_request(state))
+    tools, choice = first_choice((*used.toolbox.offered, make_plan), runtime.context)
     reply = await ask_model(
         Ask(
             node="triage",
             prompt=TRIAGE_PROMPT,
             messages=state["messages"],
             task_type=kind,
-            tools=(*used.toolbox.offered, make_plan),
+            tools=tools,
+            tool_choice=choice,
             audience="user",
         ),
         runtime,
@@ -50,9 +53,13 @@ async def triage(state: State, runtime: Runtime[Context]) -> dict[str, object]:
         "send_backs": 0,
         "usage": {**usage_of(reply), "restart": True},
     }
-    if any(call["name"] == make_plan.__name__ for call in reply.tool_calls):
+    if make_plan in tools and _calls_for_plan(reply):
         return update | {"needs_plan": True}
-    return update | {"needs_plan": False, "messages": [reply]}
+    return update | {"needs_plan": False, "messages": [for_client(reply, runtime.context)]}
+
+
+def _calls_for_plan(reply: AIMessage) -> bool:
+    return any(call["name"] == make_plan.__name__ for call in reply.tool_calls)
 
 
 def _last_request(state: State) -> str:

@@ -11,6 +11,8 @@ from potluck.cache.responses import CacheMode
 from potluck.errors import ProviderError
 from potluck.providers.backend import Backend
 from potluck.providers.catalog import OFFLINE, TaskType
+from potluck.providers.trim import OPTION as TRIM_OPTION
+from potluck.providers.trim import Trim
 from potluck.quota.windows import Priority
 
 Tool = BaseTool | type | Callable[..., object] | dict[str, Any]  # Any: a JSON schema
@@ -25,6 +27,9 @@ class Call:
     max_tokens, stop, seed, response_format. `tool_choice` is `auto`, `none`, `any` or a name.
     The calls of one `thread` go to one model while it makes no difference; `parts` is how many
     steps of a plan share the call. `cache`: `use` an answer that is kept, `refresh` it, or `off`.
+    `trim` ends the answer's text without cutting tool calls. `most_wait_s` is the longest that the
+    call waits for room, where policy would have it wait longer; it does not come back. `vision`
+    when there are images to see: whoever cannot see is asked only where nobody can.
     """
 
     task_type: TaskType = "general"
@@ -40,6 +45,9 @@ class Call:
     tenant: str = ""
     cache: CacheMode = "use"
     parts: int = 1
+    trim: Trim | None = None
+    most_wait_s: float | None = None
+    vision: bool = False
 
 
 def is_offline(ref: str) -> bool:
@@ -52,6 +60,8 @@ def fits(backend: Backend, call: Call, *, private: bool) -> bool:
     needs = set()
     if call.tools:
         needs.add("tools")
+    if call.vision:
+        needs.add("vision")
     wanted = call.params.get("response_format")
     if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
         needs.add("json")
@@ -65,6 +75,8 @@ def options_of(call: Call) -> dict[str, object]:
     options = {key: value for key, value in call.params.items() if value is not None}
     if isinstance(options.get("stop"), str):
         options["stop"] = [options["stop"]]
+    if call.trim is not None:
+        options[TRIM_OPTION] = call.trim.as_option()
     if call.tools:
         options["tools"] = [convert_to_openai_tool(tool) for tool in call.tools]
         if call.tool_choice is not None:

@@ -153,7 +153,9 @@ class Chain:
         )
         may_end_offline = call.only is None or is_offline(call.only)
         last = LastResort(attempts=course.attempts) if may_end_offline else None
-        models: list[Member | Patience | LastResort] = [*self._members(choice, course, last)]
+        models: list[Member | Patience | LastResort] = [
+            *self._members(choice, course, last, call.most_wait_s)
+        ]
         if last is not None:
             models.append(last)
         members: list[Runnable[LanguageModelInput, AIMessage]] = [
@@ -190,7 +192,11 @@ class Chain:
         )
 
     def _members(
-        self, choice: Choice, course: Course, last: LastResort | None
+        self,
+        choice: Choice,
+        course: Course,
+        last: LastResort | None,
+        most_wait_s: float | None,
     ) -> Iterator[Member | Patience]:
         """Each link in its turn; then, behind those that are alike, who waits for one of them.
 
@@ -198,6 +204,10 @@ class Chain:
         """
         waiting, fallback = self._catalog.waiting, self._catalog.fallback
         patience_s = waiting.patience_s(course.terms.priority)
+        # Who will not wait has no use for another try, nor for a place later on.
+        comes_back = most_wait_s is None
+        if most_wait_s is not None:
+            patience_s = min(patience_s, most_wait_s)
         short_s = min(patience_s, waiting.interactive_seconds)
         links = [placed.link for placed in choice.links]
         begins = True
@@ -217,10 +227,12 @@ class Chain:
                 course=course,
                 last=last,
                 patience_s=patience_s,
-                retries=Retries(fallback.max_retries, fallback.retry_delay_seconds),
+                retries=Retries(fallback.max_retries, fallback.retry_delay_seconds)
+                if comes_back
+                else Retries(),
                 sleep=self._sleep,
                 begins=begins,
-                is_final=True,
+                is_final=comes_back,
             )
 
     async def aclose(self) -> None:

@@ -84,7 +84,16 @@ def _params(api: Api, base_url: str | None, params: Keywords) -> Keywords:
         return {}
     if api in ("openai", "together"):
         return _openai_params(api, base_url, params)
+    if api == "huggingface":
+        return _huggingface_params(params)
     return params
+
+
+def _huggingface_params(params: Keywords) -> Keywords:
+    """Its class takes no parameter that it does not know; what its wire knows goes there as is."""
+    extra = _only(params, "reasoning_effort")
+    known = {name: value for name, value in params.items() if name not in extra}
+    return {**known, "extra_body": extra} if extra else known
 
 
 def _openai_params(api: Api, base_url: str | None, params: Keywords) -> Keywords:

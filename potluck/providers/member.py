@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, SkipValidation
 
@@ -21,6 +21,7 @@ from potluck.providers.link import Link
 from potluck.providers.mending import correction
 from potluck.providers.seam import NotContinuedError
 from potluck.providers.told import Sequel, Told
+from potluck.providers.trim import split_option, trimmed, trimmed_stream
 from potluck.providers.turns import Turn, Turns
 from potluck.quota.limiter import Reservation
 
@@ -67,21 +68,24 @@ class Member(AsyncChatModel):
     ) -> ChatResult:
         turns = self._begin()
         told = Told()
+        trim, options = split_option(kwargs)
         while True:
             turn = turns.current
             link = self._watched(turn)
             try:
                 result = await link._agenerate(  # noqa: SLF001 # ours
-                    _request(turn, told, messages), stop, **kwargs
+                    _request(turn, told, messages), stop, **options
                 )
             except ProviderError as error:
                 if not turns.next(error, begun=False, wrote=False):
                     self._refuse_callers_own(error)
                     raise
             else:
-                metadata = result.generations[0].message.response_metadata
-                metadata[answers.MODELS_KEY] = [link.backend.model.ref]
-                return result
+                generation = result.generations[0]
+                message = cast("AIMessage", generation.message)
+                message.response_metadata[answers.MODELS_KEY] = [link.backend.model.ref]
+                ended = generation.model_copy(update={"message": trimmed(message, trim)})
+                return ChatResult(generations=[ended])
 
     async def _astream(
         self,
@@ -90,7 +94,9 @@ class Member(AsyncChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
         **kwargs: Any,  # Any: BaseChatModel's own signature
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._answer(messages, stop, kwargs)) as chunks:
+        trim, options = split_option(kwargs)
+        answer = self._answer(messages, stop, options)
+        async with aclosing(trimmed_stream(answer, trim)) as chunks:
             async for chunk in chunks:
                 yield ChatGenerationChunk(message=chunk)
 

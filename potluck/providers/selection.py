@@ -1,7 +1,7 @@
 """Which links may answer a call, in which order, and who is out for now."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.call import Call, fits, is_offline
@@ -45,7 +45,11 @@ class Selection:
     def choose(self, call: Call, terms: Terms, catalog: Catalog) -> Choice:
         """The links to ask; those known to be out are noted with their failures instead."""
         private = call.private or catalog.privacy == "private"
+        if call.vision and not self._sees(call, private=private):
+            # Who cannot see is told that there is an image, and can say so.
+            call = replace(call, vision=False)
         wanted = [link for link in self._links if fits(link.backend, call, private=private)]
+        fitting = set(map(id, wanted))
         known: list[ProviderError] = []
         if call.only is not None:
             wanted = [link for link in wanted if is_named(link.backend.model, call.only)]
@@ -56,7 +60,8 @@ class Selection:
         out: list[Link] = []
         for placed in self._placed(wanted, call, terms, catalog):
             backend = placed.link.backend
-            if not fits(backend, call, private=private):
+            # An heir may not do what the one does that it stands in for
+            if id(placed.link) not in fitting and not fits(backend, call, private=private):
                 continue
             outage = self._outages.find(
                 backend.provider.id, backend.model.id, account=backend.account
@@ -71,6 +76,9 @@ class Selection:
             else:
                 doubtful.append(placed)
         return Choice([*ready, *doubtful], tuple(out), tuple(known))
+
+    def _sees(self, call: Call, *, private: bool) -> bool:
+        return any(fits(link.backend, call, private=private) for link in self._links)
 
     def _placed(
         self, links: Iterable[Link], call: Call, terms: Terms, catalog: Catalog

@@ -8,10 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from langchain_core.tools import BaseTool
 from pydantic import SecretStr
 
 from potluck.errors import ToolError
 from tools.options import ToolOptions, use_options
+from tools.sources import Source, sources_in
 from tools.weather import get_weather
 from tools.web import MAX_PAGE_BYTES, MAX_SHOWN_CHARS, fetch_page, search_web
 
@@ -95,6 +97,27 @@ async def test_a_page_is_read_as_markdown_without_menus_and_scripts(reachable: S
     assert "| green | 2 |" in text
     assert "Shop" not in text
     assert "alert" not in text
+
+
+async def artifact(tool: BaseTool, **args: object) -> list[Source]:
+    message = await tool.ainvoke({"type": "tool_call", "id": "1", "name": tool.name, "args": args})
+    return sources_in(message)
+
+
+async def test_a_page_that_was_read_is_a_source_with_its_last_address(reachable: Site) -> None:
+    reachable.page("/tea", PAGE)
+    reachable.answers["/old"] = (302, {"location": "/tea"}, b"")
+    (source,) = await artifact(fetch_page, url=f"{reachable.url}/old")
+    assert (source["url"], source["title"]) == (f"{reachable.url}/tea", "On tea")
+    assert "Camellia sinensis" in source["text"]
+
+
+async def test_pages_that_were_found_are_sources_as_they_were_listed(site: Site) -> None:
+    site.page("/search", FOUND, "application/json")
+    with use_options(ToolOptions(searxng_url=site.url)):
+        first, second = await artifact(search_web, query="tea", results=2)
+    assert first == {"url": "https://e.com/0", "title": "Title 0", "text": "about tea"}
+    assert second["url"] == "https://e.com/1"
 
 
 async def test_hidden_text_is_left_out(reachable: Site) -> None:

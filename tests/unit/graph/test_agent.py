@@ -45,7 +45,8 @@ async def test_chat_is_answered_with_one_call(chain: Any) -> None:
     chain.script = [say("Hello!")]
     state = await run("hi")
     assert [m.text for m in state["messages"]] == ["hi", "Hello!"]
-    assert state["usage"] == {"calls": 1, "input_tokens": 10, "output_tokens": 5, "tool_calls": 0}
+    usage = {"calls": 1, "input_tokens": 10, "output_tokens": 5, "tool_calls": 0}
+    assert state["usage"] == {**usage, "cached_tokens": 0, "reasoning_tokens": 0}
 
 
 async def test_one_tool_takes_two_calls(chain: Any) -> None:

@@ -29,6 +29,11 @@ def test_openai_shaped_classes_take_the_words_as_they_are(inner: Any, api: Api) 
     assert options(inner, api, **given) == given
 
 
+def test_hugging_face_gets_what_its_class_does_not_know_past_it(inner: Any) -> None:
+    found = options(inner, "huggingface", seed=7, reasoning_effort="low")
+    assert found == {"seed": 7, "extra_body": {"reasoning_effort": "low"}}
+
+
 def test_openai_itself_gets_max_tokens(inner: Any) -> None:
     assert options(inner, "openai", "https://api.openai.com/v1", max_tokens=5) == {"max_tokens": 5}
 

@@ -12,6 +12,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from potluck.errors import ChainError, ErrorKind, ProviderError
 from potluck.providers.catalog import Fallback
 from potluck.providers.chain import Call, Chain
+from potluck.providers.trim import Trim
 
 Say = Callable[..., AIMessageChunk]
 GONE = ConnectionError("gone")
@@ -323,3 +324,18 @@ async def test_a_graph_shows_one_message_without_a_gap(world: Any, speak: Say, a
     assert "".join(chunk.text for chunk in shown) == TEXT
     assert {chunk.id for chunk in shown} == {state["messages"][-1].id}
     assert state["messages"][-1].text == TEXT
+
+
+async def test_an_answer_ends_where_its_caller_wants_whoever_writes_it(world: Any) -> None:
+    world.add("a/1", [*map(AIMessageChunk, PIECES[:4]), GONE])
+    world.add("b/2", [AIMessageChunk(" ".join(TEXT.split()[2:]))])
+    whole, _ = await stream(world.chain(), trim=Trim(stop=("by sea",)))
+    assert whole.text == "The lighthouse stands where the old mole begins, and whoever came "
+    assert whole.response_metadata["finish_reason"] == "stop"
+
+
+async def test_a_whole_answer_is_ended_too_and_its_models_know_nothing_of_it(world: Any) -> None:
+    model = world.add("a/1", [AIMessageChunk(TEXT)])
+    answer = await world.chain().runnable(Call(trim=Trim(max_tokens=2))).ainvoke("hi")
+    assert (answer.text, answer.response_metadata["finish_reason"]) == ("The ligh", "length")
+    assert "trim" not in model.calls[-1][1]

@@ -361,9 +361,9 @@ def test_any_text_is_understood_or_named_as_a_gap(text: str) -> None:
 )
 @pytest.mark.timeout(5)
 def test_long_input_is_read_in_no_time(piece: str) -> None:
-    started = time.monotonic()
+    started_s = time.process_time()
     understand(piece * (MAX_UNQUOTED_CHARS // len(piece)), EARLIER)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started_s < 1
 
 
 def test_a_long_text_can_be_written_when_quoted_and_is_refused_when_not() -> None:

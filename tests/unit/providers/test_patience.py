@@ -150,6 +150,25 @@ async def test_each_that_is_told_when_to_come_back_finds_room_then(world: Any) -
         assert await ask(chain, priority="background") == "I am a/1."
 
 
+async def test_a_call_that_will_not_wait_long_does_not_and_takes_no_place(world: Any) -> None:
+    world.add("a/1", limits=MINUTE)
+    chain = world.chain(waiting=Waiting(background_seconds=90))
+    await ask(chain)
+    began = world.clock.now
+    small = {"priority": "background", "most_wait_s": 3.0}
+    errors = [await chain_error(chain, **small) for _ in range(3)]
+    assert world.clock.now - began <= timedelta(seconds=9)
+    assert {error.back_at for error in errors} == {began + timedelta(seconds=61)}
+    assert (await chain_error(chain)).back_at == began + timedelta(seconds=61)
+
+
+async def test_a_call_that_will_not_wait_long_is_not_tried_again(world: Any) -> None:
+    model = world.add("a/1", OVERLOADED)
+    chain = world.chain(fallback=Fallback(max_retries=3, retry_delay_seconds=5))
+    await ask(chain, most_wait_s=3.0)
+    assert len(model.calls) == 1
+
+
 async def test_room_that_was_waited_for_is_given_back_when_the_call_is_not_made(
     world: Any,
 ) -> None:

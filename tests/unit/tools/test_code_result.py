@@ -9,7 +9,7 @@ from langgraph.prebuilt import ToolNode
 from potluck.errors import SandboxError, ToolError
 from potluck.sandbox.outcome import Image, MadeFile, Outcome, Tell
 from potluck.sandbox.runner import use_runner
-from tools.code_result import told
+from tools.code_result import MAX_SHOWN_BYTES, told
 from tools.python import python
 from tools.shell import shell
 from tools.workspace import Workspace, use_workspace
@@ -117,6 +117,38 @@ def test_images_are_saved_and_shown(workspace: Workspace) -> None:
     names = str(text["text"]).partition("[shown: ")[2].rstrip("]").split(", ")
     assert [workspace.read(name) for name in names] == [b"png", b"jpg"]
     assert [name.rpartition(".")[2] for name in names] == ["png", "jpg"]
+
+
+def test_an_image_tells_where_it_is_saved(workspace: Workspace) -> None:
+    blocks = told(Outcome("", images=(Image("image/png", b"png"),)), workspace)
+    assert isinstance(blocks, list)
+    image = blocks[1]
+    assert isinstance(image, dict)
+    path = str(image["extras"]["path"])  # type: ignore[index] # a dictionary
+    assert workspace.read(path) == b"png"
+
+
+@pytest.mark.parametrize(
+    ("contents", "shown"),
+    [
+        ([bytes([number]) for number in range(6)], [0, 1, 2, 3]),
+        ([b"a" * MAX_SHOWN_BYTES, b"b"], [0]),
+        ([b"a" * (MAX_SHOWN_BYTES + 1), b"b"], [1]),
+    ],
+)
+def test_images_beyond_what_clients_are_sent_are_only_saved(
+    workspace: Workspace, contents: list[bytes], shown: list[int]
+) -> None:
+    images = tuple(Image("image/png", content) for content in contents)
+    blocks = told(Outcome("", images=images), workspace)
+    assert isinstance(blocks, list)
+    text, *pictures = blocks
+    sent = [base64.b64decode(str(one["base64"])) for one in pictures if isinstance(one, dict)]
+    assert sent == [contents[number] for number in shown]
+    assert isinstance(text, dict)
+    kept = str(text["text"]).partition("only saved: ")[2].rstrip("]").split(", ")
+    left_out = [content for number, content in enumerate(contents) if number not in shown]
+    assert [workspace.read(path) for path in kept] == left_out
 
 
 def test_an_image_that_cannot_be_saved_is_shown_all_the_same(workspace: Workspace) -> None:
