@@ -15,14 +15,13 @@ from langgraph_sdk.errors import (
     NotFoundError,
     UnprocessableEntityError,
 )
-from langgraph_sdk.schema import Config
 
 from nodes.parking import PARKED
 from potluck.quota.parked_run import ParkedRun
 from potluck.quota.parking import ParkedRuns
 from potluck.server.abandoned import SETTLE_TIMEOUT_S, to_its_end
 from potluck.server.thread_status import set_idle
-from potluck.server.turn import GRAPH_ID, STREAM_MODES
+from potluck.server.turn import GRAPH_ID, MARK_PREFIX, STREAM_MODES, marked
 
 CANCELLED = "Cancelled while waiting for quota."
 # A node after which the graph ends, with the verdict that makes it end
@@ -84,48 +83,47 @@ class ParkedThreads:
             return outcome
 
     async def _resume(self, parked: ParkedRun) -> Outcome:
-        outcome, interrupts = await self._pending(parked.thread_id)
+        outcome, state = await self._pending(parked.thread_id)
         if outcome is not Outcome.DONE:
             return outcome
         context = dict(parked.context)
         try:
             try:
-                await self._go_on(parked, interrupts, context)
+                await self._go_on(parked, state, context)
             except UnprocessableEntityError:
                 # The model that was to be asked first is no longer there.
                 context.pop("model", None)
-                await self._go_on(parked, interrupts, context)
+                await self._go_on(parked, state, context)
         except (BadRequestError, ConflictError):
             # Another run has begun there in between.
             return Outcome.BUSY
         return Outcome.DONE
 
     async def _go_on(
-        self, parked: ParkedRun, interrupts: list[str], context: dict[str, object]
-    ) -> None:
-        limit = parked.recursion_limit
+        self, parked: ParkedRun, state: Mapping[str, Any], context: dict[str, object]
+    ) -> None:  # Any: JSON of the LangGraph API
+        limit = {"recursion_limit": parked.recursion_limit} if parked.recursion_limit else {}
         await self._client.runs.create(
             parked.thread_id,
             await self._assistant_of(parked),
-            command={"resume": {one: {"type": PARKED} for one in interrupts}},
+            command={"resume": {one: {"type": PARKED} for one in parked_interrupts(state)}},
             context=cast("Any", context),  # the SDK's Context allows any object
-            config=Config(recursion_limit=limit) if limit is not None else None,
+            config=marked(_marks_in(state), **limit),
             stream_mode=STREAM_MODES,
             multitask_strategy="reject",
         )
 
-    async def _pending(self, thread_id: str) -> tuple[Outcome, list[str]]:
-        """The parked interrupts of a thread (DONE), or why there is nothing to be done."""
+    async def _pending(self, thread_id: str) -> tuple[Outcome, Mapping[str, Any]]:
+        """The state of a thread that is parked (DONE), or why there is nothing to be done."""
         try:
             thread = await self._client.threads.get(thread_id)
-            state = await self._client.threads.get_state(thread_id)
+            state = cast("Mapping[str, Any]", await self._client.threads.get_state(thread_id))
         except NotFoundError:
-            return Outcome.GONE, []
+            return Outcome.GONE, {}
         if thread["status"] != "interrupted":
             # Written down before the run stops; a run that was cancelled instead leaves it idle.
-            return (Outcome.BUSY if thread["status"] == "busy" else Outcome.GONE), []
-        found = parked_interrupts(cast("Mapping[str, Any]", state))
-        return (Outcome.DONE if found else Outcome.GONE), found
+            return (Outcome.BUSY if thread["status"] == "busy" else Outcome.GONE), {}
+        return (Outcome.DONE if parked_interrupts(state) else Outcome.GONE), state
 
     async def _assistant_of(self, parked: ParkedRun) -> str:
         if not parked.run_id:
@@ -151,6 +149,11 @@ async def _give_up(parking: ParkedRuns, client: LangGraphClient, thread_id: str)
             await ParkedThreads(parking, client).cancel(thread_id)
     except (httpx.HTTPError, psycopg.Error, TimeoutError) as error:
         logger.warning("Thread %s stays parked: %r", thread_id, error)
+
+
+def _marks_in(state: Mapping[str, Any]) -> dict[str, object]:  # Any: JSON of the LangGraph API
+    metadata = state.get("metadata") or {}
+    return {key: value for key, value in metadata.items() if key.startswith(MARK_PREFIX)}
 
 
 def parked_interrupts(state: Mapping[str, Any]) -> list[str]:  # Any: JSON of the LangGraph API

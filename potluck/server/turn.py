@@ -4,12 +4,13 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import httpx
 from langgraph_sdk.client import LangGraphClient
-from langgraph_sdk.schema import RunCreateMetadata, StreamMode, StreamPart
+from langgraph_sdk.errors import APIError
+from langgraph_sdk.schema import Config, RunCreateMetadata, StreamMode, StreamPart
 
 from nodes.parking import PARKED
 from potluck.errors import PotluckError
@@ -23,6 +24,9 @@ GRAPH_ID = "agent"
 THREAD_NAMESPACE = uuid.UUID("6a1f7c0e-3f0b-5d0c-9a55-7f3e7b1d2c48")
 STREAM_MODES: tuple[StreamMode, ...] = ("messages-tuple", "custom", "values")
 
+# What a run's metadata begins with that belongs to its turn, whichever run goes on with it
+MARK_PREFIX = "chat_"
+
 # JSON as langgraph_sdk hands it over; nothing narrower is promised by the server
 Wire = Mapping[str, Any]
 
@@ -33,7 +37,7 @@ UNATTENDED: Wire = {"when_out": "wait", "can_ask": False}
 class RunError(PotluckError):
     """The agent's run failed or was refused; `status` is the HTTP status that says so.
 
-    `back_at` when asking again then may do: it failed for want of quota.
+    `back_at` when asking again then may do: it failed for want of quota, or of the database (503).
     """
 
     def __init__(self, message: str, *, status: int, back_at: datetime | None = None) -> None:
@@ -55,6 +59,12 @@ class Turn:
     thread_exists: bool = False
     """The thread is known to be there, and need not be made."""
     decisions: Resume = field(default_factory=dict)
+    checkpoint_id: str | None = None
+    """Where in the thread's past to go on (None: where it is), as a branch of its own."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Metadata of all checkpoints of the run, by which they are found again."""
+    is_detached: bool = False
+    """The run goes on when its caller leaves; only on a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ def thread_id_of(name: str) -> str:
 
 
 async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
-    """Run the turn; whoever stops iterating cancels it.
+    """Run the turn; whoever stops iterating cancels it, unless it is detached.
 
     Raises RunError when the server refuses the run, cannot be reached, or the run fails.
     """
@@ -144,7 +154,7 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
                 yield part
         ended = True
     finally:
-        if created and not ended:
+        if created and not ended and not turn.is_detached:
             await settle(client, created[0], keep_thread=turn.thread_id is not None)
 
 
@@ -177,10 +187,19 @@ def run_errors() -> Iterator[None]:
     try:
         yield
     except httpx.HTTPStatusError as error:
-        refused = error.response.status_code
-        raise RunError(str(error), status=refused if refused < 500 else 502) from error
+        raise _refused(error) from error
     except httpx.HTTPError as error:
         raise RunError(f"The server was not reached: {error!r}.", status=503) from error
+
+
+def _refused(error: httpx.HTTPStatusError) -> RunError:
+    """Failed, except while what the server keeps runs in is out: that is told as it is."""
+    status, wait_s = error.response.status_code, error.response.headers.get("Retry-After", "")
+    if status != 503 or not wait_s.isdecimal():
+        return RunError(str(error), status=status if status < 500 else 502)
+    told = error.body if isinstance(error, APIError) and isinstance(error.body, Mapping) else {}
+    back_at = datetime.now(UTC) + timedelta(seconds=int(wait_s))
+    return RunError(str(told.get("detail") or error), status=status, back_at=back_at)
 
 
 def _start(
@@ -205,11 +224,20 @@ def _start(
             input=None if turn.decisions else asked,
             command={"resume": dict(turn.decisions)} if turn.decisions else None,
             context=dict(turn.context),
+            config=marked(turn.marks),
+            checkpoint_id=turn.checkpoint_id,
             stream_mode=STREAM_MODES,
-            on_disconnect="cancel",
+            on_disconnect="continue" if turn.is_detached else "cancel",
             on_run_created=on_created,
         )
     return cast("AsyncGenerator[StreamPart]", stream)
+
+
+def marked(marks: Mapping[str, object], **more: object) -> Config | None:
+    """The configuration of a run that leaves these marks; None when there is nothing to say."""
+    config = {**({"metadata": dict(marks)} if marks else {}), **more}
+    # The SDK hands metadata on, though its type does not name it.
+    return cast("Config", config) if config else None
 
 
 def _ends_run(sse: StreamPart) -> bool:

@@ -11,16 +11,22 @@ SHOWN_CHARS = 20_000
 def question(approvals: Sequence[Approval]) -> str:
     """Ask for a decision about each call; the next message in the chat is the answer."""
     if len(approvals) == 1:
-        (one,) = approvals
         return (
-            f"I would like to run {_call(one)}\n\nReply yes to approve, no to reject; whatever "
+            f"{wish(approvals)}\n\nReply yes to approve, no to reject; whatever "
             "else you say is a no that tells me what to do instead."
         )
-    listed = "\n\n".join(f"{number}. {_call(one)}" for number, one in enumerate(approvals, 1))
     return (
-        f"I would like to run:\n\n{listed}\n\nReply yes to approve all, no to reject all, or say "
+        f"{wish(approvals)}\n\nReply yes to approve all, no to reject all, or say "
         "which, as in: yes 1, no 2. Whatever else you say is a no that tells me what to do instead."
     )
+
+
+def wish(approvals: Sequence[Approval]) -> str:
+    """What is to be run, whole, where the question itself is asked in another way."""
+    if len(approvals) == 1:
+        return f"I would like to run {_call(approvals[0])}"
+    listed = "\n\n".join(f"{number}. {_call(one)}" for number, one in enumerate(approvals, 1))
+    return f"I would like to run:\n\n{listed}"
 
 
 def _call(approval: Approval) -> str:

@@ -4,17 +4,30 @@ import hashlib
 import re
 import uuid
 from dataclasses import dataclass
+from typing import Literal
 
+import jwt
+from pydantic import SecretStr
 from starlette.datastructures import Headers
 
+from potluck.server.openai.errors import ApiError
 from potluck.server.openai.request import ChatRequest, UserMessage, text_in
 from potluck.server.turn import THREAD_NAMESPACE, Wire
 
-CHAT_HEADERS = ("x-openwebui-chat-id", "x-chat-id")
-USER_HEADER = "x-openwebui-user-id"
-TASK_HEADER = "x-openwebui-task"
+OPEN_WEBUI = "x-openwebui-"
+CHAT_HEADERS = (f"{OPEN_WEBUI}chat-id", "x-chat-id")
+USER_HEADER = f"{OPEN_WEBUI}user-id"
+SIGNED_USER_HEADER = f"{OPEN_WEBUI}user-jwt"
+TASK_HEADER = f"{OPEN_WEBUI}task"
+REPLY_HEADER = f"{OPEN_WEBUI}message-id"
+BEFORE_HEADER = f"{OPEN_WEBUI}user-message-parent-id"
+HISTORY_HEADER = "x-potluck-history"
 EPHEMERAL = ("temporary:", "local:")
+ISSUER = "open-webui"
+MAX_ID_CHARS = 200
 _TEMPLATE = re.compile(r"###\s*Task:")
+
+History = Literal["whole", "newest", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,12 @@ class Chat:
     model: str
     user: str
     tenant: str
+    history: History = "whole"
+    """What its client sends: the whole history, only what is new, or nobody has said."""
+    reply_id: str = ""
+    """The client's own id of the reply that it asks for, if it tells."""
+    before_id: str = ""
+    """That of the reply which this request follows."""
 
     @property
     def thread_id(self) -> str:
@@ -38,16 +57,26 @@ class Chat:
         return {"source": "openai", "chat_id": self.name, "model": self.model}
 
 
-def chat_of(request: ChatRequest, headers: Headers, *, has_keys: bool) -> Chat | None:
+def chat_of(
+    request: ChatRequest, headers: Headers, *, has_keys: bool, jwt_secret: SecretStr | None = None
+) -> Chat | None:
     """The chat that a request belongs to; None when nothing of it is to be kept.
 
-    A user's name counts only behind an API key: without one, anybody could write it.
+    A user's name counts only behind an API key: without one, anybody could write it. With
+    `jwt_secret` only a signed one counts. Raises ApiError when the signature is wrong.
     """
     name = next((headers[key] for key in CHAT_HEADERS if headers.get(key)), request.thread_name)
     if not name or name.startswith(EPHEMERAL):
         return None
-    user = headers.get(USER_HEADER, "") if has_keys else ""
-    return Chat(name, request.model, user, tenant_of(headers, has_keys=has_keys))
+    return Chat(
+        name,
+        request.model,
+        user=_user_in(headers, jwt_secret) if has_keys else "",
+        tenant=tenant_of(headers, has_keys=has_keys),
+        history=_history_in(headers),
+        reply_id=headers.get(REPLY_HEADER, "")[:MAX_ID_CHARS],
+        before_id=headers.get(BEFORE_HEADER, "")[:MAX_ID_CHARS],
+    )
 
 
 def is_background(request: ChatRequest, headers: Headers) -> bool:
@@ -70,3 +99,43 @@ def tenant_of(headers: Headers, *, has_keys: bool) -> str:
         return ""
     key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
     return hashlib.sha256(key.strip().encode()).hexdigest()
+
+
+def _user_in(headers: Headers, secret: SecretStr | None) -> str:
+    token = headers.get(SIGNED_USER_HEADER, "")
+    if not token:
+        return headers.get(USER_HEADER, "") if secret is None else ""
+    try:
+        # Without our knowing the secret it is worth what the plain header is: the key vouches.
+        claims = (
+            jwt.decode(token, options={"verify_signature": False})
+            if secret is None
+            else jwt.decode(
+                token,
+                secret.get_secret_value(),
+                algorithms=["HS256"],
+                issuer=ISSUER,
+                options={"require": ["sub", "exp"]},
+            )
+        )
+    except jwt.InvalidTokenError as error:
+        raise ApiError(
+            f"The user of `X-OpenWebUI-User-Jwt` cannot be believed: {error}. Give Open WebUI's "
+            "FORWARD_USER_INFO_HEADER_JWT_SECRET and Potluck's POTLUCK_OPENWEBUI_JWT_SECRET the "
+            "same value, and let both clocks be right.",
+            401,
+            "authentication_error",
+            code="invalid_user_token",
+        ) from error
+    return str(claims.get("sub") or "")
+
+
+def _history_in(headers: Headers) -> History:
+    match headers.get(HISTORY_HEADER, "").strip().lower():
+        case "whole":
+            return "whole"
+        case "newest":
+            return "newest"
+        case _:
+            is_open_webui = any(name.startswith(OPEN_WEBUI) for name in headers)
+            return "whole" if is_open_webui else "unknown"

@@ -6,17 +6,27 @@ reply to a yes or no that stands in no thread either. What was shown is kept wit
 digests.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from potluck.server.openai import request as wire
-from potluck.server.openai.transcript import visible_in_request
+from potluck.server.openai.likeness import digest, through_user
 from potluck.server.turn import Wire, text_of
 
 KEY = "potluck_shown"
+# Older ones are found by their words alone.
+MAX_KEPT = 16
+
+
+class Noted(Protocol):
+    """A thread's metadata (`LangGraphClient.threads`)."""
+
+    async def get(self, thread_id: str) -> Any:
+        """A thread, with its metadata."""
+
+    async def update(self, thread_id: str, *, metadata: Any) -> Any:
+        """Change parts of a thread's metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +36,50 @@ class Shown:
     asked: str
     answered: str
     through: str
+    question: str = ""
+    """All up to what the user said last."""
+    run_id: str = ""
+    """The run that was last at work on the reply."""
 
     @classmethod
-    def of(cls, messages: Sequence[wire.Message], reply: str, thread: Sequence[Wire]) -> "Shown":
+    def of(
+        cls,
+        messages: Sequence[wire.Message],
+        reply: str,
+        thread: Sequence[Wire],
+        run_id: str = "",
+    ) -> "Shown":
         """After `reply` to `messages`, when the thread holds what `thread` holds."""
         said = wire.AssistantMessage(role="assistant", content=reply)
-        through = str(thread[-1].get("id") or "") if thread else ""
-        return cls(digest(messages), digest([*messages, said]), through)
+        return cls(
+            asked=digest(messages),
+            answered=digest([*messages, said]),
+            through=str(thread[-1].get("id") or "") if thread else "",
+            question=digest(through_user(messages)),
+            run_id=run_id,
+        )
 
     @classmethod
-    def read(cls, metadata: Mapping[str, Any] | None) -> "Shown | None":
-        """What is kept in a thread's metadata, if anything is."""
+    def read(cls, metadata: Mapping[str, Any] | None) -> "tuple[Shown, ...]":
+        """What is kept in a thread's metadata, the newest last."""
         kept = (metadata or {}).get(KEY)
+        found = (cls._read(one) for one in (kept if isinstance(kept, list) else ()))
+        return tuple(one for one in found if one is not None)
+
+    @classmethod
+    def _read(cls, kept: object) -> "Shown | None":
         try:
-            return cls(**kept) if isinstance(kept, Mapping) else None
+            return cls(**kept) if isinstance(kept, dict) else None
         except TypeError:
             return None
 
-    @property
-    def metadata(self) -> dict[str, object]:
-        """The form in which it is kept."""
-        return {KEY: asdict(self)}
+    def is_of_last_turn(self, thread: Sequence[Wire]) -> bool:
+        """Whether nobody has asked anything since, here or on another branch of the thread."""
+        ids = [one.get("id") for one in thread]
+        if self.through not in ids:
+            return False
+        since = thread[ids.index(self.through) + 1 :]
+        return all(one.get("type") != "human" for one in since)
 
     def unseen(self, thread: Sequence[Wire]) -> str:
         """The answer that has come since; empty when none has."""
@@ -57,7 +90,12 @@ class Shown:
         return text_of(last).strip()
 
 
-def digest(messages: Sequence[wire.Message]) -> str:
-    """The same for conversations in which a person sees the same."""
-    seen = [(said.by_user, said.text) for said in visible_in_request(messages)]
-    return hashlib.sha256(json.dumps(seen).encode(errors="replace")).hexdigest()
+def note_of(shown: Sequence[Shown]) -> dict[str, object]:
+    """The form in which it is kept in a thread's metadata."""
+    return {KEY: [asdict(one) for one in shown[-MAX_KEPT:]]}
+
+
+async def note(threads: Noted, thread_id: str, shown: Shown) -> None:
+    """Keep what was shown last, with what was shown before."""
+    metadata = (await threads.get(thread_id))["metadata"]
+    await threads.update(thread_id, metadata=note_of([*Shown.read(metadata), shown]))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -21,17 +21,11 @@ from langchain_core.messages.tool import tool_call_chunk
 from potluck.errors import ChainError
 from potluck.providers.chain import Call, Chain
 from potluck.server.openai.deltas import Called, Delta, Finished, FinishReason, Said, Thought
+from potluck.server.openai.finish import reason_in
 from potluck.server.openai.request import ChatRequest, NamedTool
 from potluck.server.openai.transcript import to_langchain
 
 SHORTEST_WAIT_S = 1.0
-
-_FINISH_REASONS: Mapping[str, FinishReason] = {
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-}
 
 
 def call_of(request: ChatRequest, ref: str | None) -> Call:
@@ -40,13 +34,8 @@ def call_of(request: ChatRequest, ref: str | None) -> Call:
         tools=tuple(tool.model_dump(exclude_none=True) for tool in request.tools or []),
         tool_choice=_tool_choice(request),
         only=ref,
-        params=_params(request),
+        params=params_of(request, named=ref is not None),
     )
-
-
-def background_call(request: ChatRequest) -> Call:
-    """A small task on whatever model suits those, whichever was named."""
-    return Call(task_type="simple_task", params=_params(request))
 
 
 async def chain_reply(
@@ -65,7 +54,7 @@ async def chain_reply(
     left_s = wait_limit_s
     has_begun = False
     while True:
-        pieces = _Pieces()
+        pieces = _Pieces(one_call=request.parallel_tool_calls is False)
         try:
             async with aclosing(
                 _messages(chain, call, asked, stream=bool(request.stream))
@@ -112,23 +101,29 @@ def _tool_choice(request: ChatRequest) -> str | None:
     return "any" if choice == "required" else choice
 
 
-def _params(request: ChatRequest) -> dict[str, object]:
+def params_of(request: ChatRequest, *, named: bool = False) -> dict[str, object]:
+    """The parameters for the models; who names one knows how much it can be told to think."""
     form = request.response_format
     params: dict[str, object | None] = {
         "temperature": request.temperature,
         "top_p": request.top_p,
-        "max_tokens": request.max_completion_tokens or request.max_tokens,
-        "stop": request.stop,
+        "max_tokens": request.output_limit,
+        "stop": request.stops or None,
         "seed": request.seed,
+        "reasoning_effort": request.reasoning_effort if named else None,
         "response_format": form.model_dump(exclude_none=True) if form else None,
     }
     return {key: value for key, value in params.items() if value is not None}
 
 
 class _Pieces:
-    """Takes messages or chunks apart, and keeps what the last delta tells."""
+    """Takes messages or chunks apart, and keeps what the last delta tells.
 
-    def __init__(self) -> None:
+    With `one_call` all calls but the first are dropped: not every provider can be told so.
+    """
+
+    def __init__(self, *, one_call: bool = False) -> None:
+        self._one_call = one_call
         self._usage: UsageMetadata | None = None
         self._reason: FinishReason = "stop"
         self._calls = _Calls()
@@ -136,9 +131,7 @@ class _Pieces:
     def take(self, message: AIMessage) -> list[Delta]:
         """What this message adds."""
         self._usage = add_usage(self._usage, message.usage_metadata)
-        told = message.response_metadata
-        reason = str(told.get("finish_reason") or told.get("done_reason") or "").lower()
-        self._reason = _FINISH_REASONS.get(reason, self._reason)
+        self._reason = reason_in(message.response_metadata) or self._reason
         thought, text = _reasoning(message), str(message.text)
         return [
             *([Thought(thought)] if thought else []),
@@ -150,9 +143,19 @@ class _Pieces:
         """The end."""
         used = self._usage or UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
         reason = "tool_calls" if self._calls.count and self._reason == "stop" else self._reason
-        return Finished(reason, used["input_tokens"], used["output_tokens"])
+        return Finished(
+            reason,
+            used["input_tokens"],
+            used["output_tokens"],
+            cached_tokens=used.get("input_token_details", {}).get("cache_read") or 0,
+            reasoning_tokens=used.get("output_token_details", {}).get("reasoning") or 0,
+        )
 
-    def _called(self, message: AIMessage) -> list[Delta]:
+    def _called(self, message: AIMessage) -> list[Called]:
+        called = self._all_called(message)
+        return [piece for piece in called if not (self._one_call and piece.index)]
+
+    def _all_called(self, message: AIMessage) -> list[Called]:
         if isinstance(message, AIMessageChunk):
             return [self._piece(chunk) for chunk in message.tool_call_chunks]
         return [

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from graph.params import checked_schema
 from potluck.server.openai.errors import ApiError
 from potluck.server.openai.request import (
     AssistantMessage,
@@ -19,11 +20,37 @@ def check(request: ChatRequest) -> None:
     if request.logprobs or request.top_logprobs:
         param = "logprobs" if request.logprobs else "top_logprobs"
         raise _unsupported(param, f"`{param}` is not offered: the models' providers differ in it.")
+    _check_not_offered(request)
+    _check_schema(request)
     thread = (request.metadata or {}).get("thread_id", "")
     if not isinstance(thread, str) or "\x00" in thread:
         raise _invalid("metadata.thread_id", "it must be a text without NUL characters")
     _check_tool_pairs(request.messages)
     _check_tool_choice(request)
+
+
+def _check_not_offered(request: ChatRequest) -> None:
+    kinds = request.modalities
+    if request.audio is not None or (isinstance(kinds, list) and "audio" in kinds):
+        param = "audio" if request.audio is not None else "modalities"
+        raise _unsupported(param, f"`{param}`: answers are text; leave it out, or ask for text.")
+    if request.functions:
+        raise _unsupported("functions", "`functions` is no longer taken: send `tools` instead.")
+    if request.function_call not in (None, "none", "auto"):
+        raise _unsupported(
+            "function_call", "`function_call` is no longer taken: send `tool_choice` instead."
+        )
+
+
+def _check_schema(request: ChatRequest) -> None:
+    form = request.response_format
+    schema = (form.json_schema or {}).get("schema") if form else None
+    if not isinstance(schema, dict):
+        return
+    try:
+        checked_schema(schema)
+    except ValueError as error:
+        raise _invalid("response_format.json_schema.schema", str(error)) from error
 
 
 def _check_tool_pairs(messages: Sequence[Message]) -> None:

@@ -1,14 +1,13 @@
-"""The answer as OpenAI's chat completion: one object, or chunks."""
+"""The answer as OpenAI's chat completion, in one object."""
 
-import json
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal, NotRequired, TypedDict
 
-from potluck.errors import PotluckError
+from potluck.server.openai.citations import Annotation, annotations_of
 from potluck.server.openai.deltas import (
     Accepted,
     Called,
@@ -21,15 +20,43 @@ from potluck.server.openai.deltas import (
     Status,
     Thought,
 )
-from potluck.server.openai.errors import as_api_error
+
+OPEN_WEBUI = "x-openwebui-"
+
+
+class InputDetails(TypedDict):
+    """Of the input: what a provider had in its cache."""
+
+    cached_tokens: int
+
+
+class OutputDetails(TypedDict):
+    """Of the output: what was thought and is no part of the answer."""
+
+    reasoning_tokens: int
 
 
 class Usage(TypedDict):
-    """Tokens, summed over everything that the answer took."""
+    """Tokens, summed over everything that the answer took; details where a provider told them."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: NotRequired[InputDetails]
+    completion_tokens_details: NotRequired[OutputDetails]
+
+
+class ImageUrl(TypedDict):
+    """Where a picture is: a data URI that holds it."""
+
+    url: str
+
+
+class ImageBody(TypedDict):
+    """A picture of the answer, in the form in which OpenRouter and LiteLLM send them."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
 
 
 class FunctionBody(TypedDict):
@@ -55,13 +82,19 @@ class MessageBody(TypedDict, total=False):
     content: str | None
     reasoning_content: str
     tool_calls: list[ToolCallBody]
+    annotations: list[Annotation]
+    images: list[ImageBody]
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What all chunks of one completion have in common."""
+    """What all chunks of one completion have in common.
+
+    `has_events`: the client is Open WebUI, which shows events that it finds on a chunk.
+    """
 
     model: str
+    has_events: bool = False
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -72,11 +105,28 @@ class Header:
 
 def usage_body(finished: Finished) -> Usage:
     """Usage in OpenAI's words."""
-    return Usage(
+    usage = Usage(
         prompt_tokens=finished.input_tokens,
         completion_tokens=finished.output_tokens,
         total_tokens=finished.input_tokens + finished.output_tokens,
     )
+    if finished.cached_tokens:
+        usage["prompt_tokens_details"] = InputDetails(cached_tokens=finished.cached_tokens)
+    if finished.reasoning_tokens:
+        usage["completion_tokens_details"] = OutputDetails(
+            reasoning_tokens=finished.reasoning_tokens
+        )
+    return usage
+
+
+def takes_events(header_names: Iterable[str]) -> bool:
+    """Whether a request with these headers comes from Open WebUI."""
+    return any(name.lower().startswith(OPEN_WEBUI) for name in header_names)
+
+
+def image_body(pictured: Pictured) -> ImageBody:
+    """A picture in the form that clients show."""
+    return ImageBody(type="image_url", image_url=ImageUrl(url=pictured.data_uri))
 
 
 async def whole(reply: Reply, header: Header) -> dict[str, object]:
@@ -103,6 +153,8 @@ class _Gathered:
         self._said: list[str] = []
         self._thought: list[str] = []
         self._calls: dict[int, ToolCallBody] = {}
+        self._cited: list[Cited] = []
+        self._images: list[ImageBody] = []
 
     def take(self, delta: Delta) -> None:
         match delta:
@@ -114,7 +166,11 @@ class _Gathered:
                 self._call(delta)
             case Finished():
                 self.finished = delta
-            case Accepted() | Status() | Cited() | Pictured():
+            case Cited():
+                self._cited.append(delta)
+            case Pictured():
+                self._images.append(image_body(delta))
+            case Accepted() | Status():
                 pass
 
     def message(self) -> MessageBody:
@@ -124,6 +180,10 @@ class _Gathered:
             message["reasoning_content"] = "".join(self._thought)
         if self._calls:
             message["tool_calls"] = list(self._calls.values())
+        if self._cited:
+            message["annotations"] = annotations_of(self._cited, text)
+        if self._images:
+            message["images"] = self._images
         return message
 
     def _call(self, piece: Called) -> None:
@@ -134,67 +194,3 @@ class _Gathered:
                 function=FunctionBody(name=piece.name or "", arguments=""),
             )
         self._calls[piece.index]["function"]["arguments"] += piece.arguments
-
-
-async def chunks(reply: Reply, header: Header, *, include_usage: bool) -> AsyncGenerator[bytes]:
-    """The completion as server-sent events. A failure after the first event is sent as one.
-
-    Nothing is sent before the reply's first delta, so that a failure before it can still become
-    the response's status.
-    """
-    opened = False
-    try:
-        async with aclosing(reply) as deltas:
-            async for delta in deltas:
-                if not opened:
-                    opened = True
-                    yield _chunk(header, MessageBody(role="assistant", content=""), None)
-                for event in _events(delta, header, include_usage=include_usage):
-                    yield event
-    except PotluckError as error:
-        if not opened:
-            raise
-        yield event_of(as_api_error(error).body)
-    yield b"data: [DONE]\n\n"
-
-
-def event_of(body: object) -> bytes:
-    """One server-sent event."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    # A model may have cut a character in half: half a surrogate pair has no UTF-8.
-    return f"data: {text}\n\n".encode(errors="replace")
-
-
-def _events(delta: Delta, header: Header, *, include_usage: bool) -> list[bytes]:
-    match delta:
-        case Accepted() | Status() | Cited() | Pictured():
-            return []
-        case Said(text):
-            return [_chunk(header, MessageBody(content=text), None)]
-        case Thought(text):
-            return [_chunk(header, MessageBody(reasoning_content=text), None)]
-        case Called():
-            return [_chunk(header, MessageBody(tool_calls=[_piece(delta)]), None)]
-        case Finished(reason):
-            last = _chunk(header, MessageBody(), reason)
-            return [last, _usage_chunk(header, delta)] if include_usage else [last]
-
-
-def _piece(called: Called) -> ToolCallBody:
-    function = FunctionBody(arguments=called.arguments)
-    piece = ToolCallBody(index=called.index, function=function)
-    if called.id is not None:
-        piece["id"] = called.id
-        piece["type"] = "function"
-        function["name"] = called.name or ""
-    return piece
-
-
-def _chunk(header: Header, delta: MessageBody, finish_reason: str | None) -> bytes:
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    return event_of({**header.body("chat.completion.chunk"), "choices": [choice]})
-
-
-def _usage_chunk(header: Header, finished: Finished) -> bytes:
-    body = header.body("chat.completion.chunk")
-    return event_of({**body, "choices": [], "usage": usage_body(finished)})

@@ -28,7 +28,10 @@ class Thought:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the agent is doing now, in a few words; `is_done` with the last one."""
+    """What the agent is doing now, in a few words; `is_done` with the last one.
+
+    A last one without words says that nothing was done that is worth remembering.
+    """
 
     text: str
     is_done: bool = False
@@ -69,11 +72,17 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is whole; tokens are the sum over all calls that it took."""
+    """The answer is whole; tokens are the sum over all calls that it took.
+
+    Of the input `cached_tokens` came from a provider's cache, of the output `reasoning_tokens` were
+    thought; 0 too where no provider told.
+    """
 
     reason: FinishReason
     input_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 Delta = Accepted | Said | Thought | Status | Cited | Pictured | Called | Finished

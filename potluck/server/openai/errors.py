@@ -81,6 +81,7 @@ _LASTING = frozenset(
 )
 _QUOTA = _Meaning(429, "rate_limit_error", "rate_limit_exceeded")
 _UNKNOWN = _Meaning(502, "server_error", "provider_error")
+_UNAVAILABLE = _Meaning(503, "server_error", "database_unavailable")
 _NOBODY = _Meaning(503, "server_error", "no_model_available")
 
 
@@ -148,7 +149,7 @@ def from_validation(error: ValidationError) -> ApiError:
 
 def _sentence(wrong: ErrorDetails, param: str | None) -> str:
     if param is None:
-        return f"The body is not a chat completion request: {wrong['msg']}."
+        return f"The body is no request that is taken here: {wrong['msg']}."
     if wrong["type"] in ("missing", "union_tag_not_found"):
         return f"Missing required parameter: `{param}`."
     if wrong["type"] == "union_tag_invalid":
@@ -163,7 +164,7 @@ def param_of(place: Sequence[str | int]) -> str | None:
     for part in place:
         if isinstance(part, int):
             name += f"[{part}]"
-        elif part.isidentifier() and part not in _TAGS:
+        elif part.isidentifier() and (not name or part not in _TAGS):
             name += f".{part}" if name else part
     return name or None
 
@@ -217,7 +218,10 @@ def _from_run(error: RunError) -> ApiError:
     if error.back_at is not None:
         wait_s = max(1, ceil((error.back_at - datetime.now(UTC)).total_seconds()))
         headers = _retry_headers(wait_s)
-        return ApiError(str(error), _QUOTA.status, _QUOTA.type, code=_QUOTA.code, headers=headers)
+        meaning = _UNAVAILABLE if error.status == HTTPStatus.SERVICE_UNAVAILABLE else _QUOTA
+        return ApiError(
+            str(error), meaning.status, meaning.type, code=meaning.code, headers=headers
+        )
     if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return ApiError(str(error), error.status, code="run_refused", headers=NO_RETRY)
     return ApiError(str(error), error.status, "server_error", code="run_failed", headers=NO_RETRY)

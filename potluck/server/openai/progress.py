@@ -1,10 +1,14 @@
 """The agent's events as short lines for people."""
 
 import json
+import re
+from urllib.parse import urlsplit
 
-from potluck.events import Event, PlanEvent
+from potluck.events import Event, PlanEvent, ToolCallEvent
 
 SHOWN_CHARS = 200
+STATUS_CHARS = 80
+_BACKTICKS = re.compile("`+")
 _MARKS = {"todo": " ", "doing": "~", "done": "x", "failed": "!"}
 
 
@@ -14,6 +18,56 @@ def line_of(event: Event) -> str:
     return f"{text}\n" if text else ""
 
 
+def status_of(event: Event) -> str:
+    """What the agent does now, in a few words; empty when the event does not change that."""
+    match event["type"]:
+        case "step":
+            text = event["text"]
+        case "plan":
+            text = _current_step(event)
+        case "tool_call":
+            text = _doing(event)
+        case "failover":
+            text = f"{event['failed']} could not answer: asking another model"
+        case "parked":
+            text = f"Waiting for quota until {event['resume_at'][11:16]} UTC"
+        case _:
+            text = ""
+    return _cut(text, STATUS_CHARS)
+
+
+def _current_step(event: PlanEvent) -> str:
+    steps = event["steps"]
+    goals = [
+        f"{number} of {len(steps)}: {one['goal']}"
+        for number, one in enumerate(steps, start=1)
+        if one["status"] == "doing"
+    ]
+    return f"Step {goals[0]}" if goals else ""
+
+
+def _doing(event: ToolCallEvent) -> str:
+    name, args = event["name"], event["args"]
+    match name:
+        case "python":
+            return "Running Python"
+        case "shell":
+            return "Running a command"
+        case "search_web":
+            return f"Searching the web for {args.get('query')}"
+        case "fetch_page":
+            return f"Reading {_host_in(str(args.get('url')))}"
+        case _:
+            return f"Using {name}"
+
+
+def _host_in(url: str) -> str:
+    try:
+        return urlsplit(url).netloc or url
+    except ValueError:
+        return url
+
+
 def _text_of(event: Event) -> str:  # noqa: PLR0911 - one for each kind of event
     match event["type"]:
         case "step":
@@ -21,9 +75,11 @@ def _text_of(event: Event) -> str:  # noqa: PLR0911 - one for each kind of event
         case "plan":
             return _plan(event)
         case "tool_call":
-            return f"{event['name']}({_arguments(event['args'])})"
+            return _code(f"{event['name']}({_arguments(event['args'])})")
         case "tool_result":
-            return f"{'→' if event['ok'] else '✗'} {_cut(event['text'])}"
+            return f"{'→' if event['ok'] else '✗'} {_code(_cut(event['text']))}"
+        case "picture":
+            return f"Picture: {event['path']}" if event["path"] else ""
         case "failover":
             return f"{event['failed']} could not answer: {_cut(event['reason'])}"
         case "parked":
@@ -44,6 +100,15 @@ def _arguments(args: dict[str, object]) -> str:
     return _cut(", ".join(shown))
 
 
-def _cut(text: str) -> str:
+def _code(text: str) -> str:
+    """A line as Markdown shows it unchanged: clients render what they are told, `*` and all."""
+    if not text:
+        return ""
+    fence = "`" * (max(map(len, _BACKTICKS.findall(text)), default=0) + 1)
+    space = " " if len(fence) > 1 else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _cut(text: str, most: int = SHOWN_CHARS) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= SHOWN_CHARS else f"{line[:SHOWN_CHARS]}…"
+    return line if len(line) <= most else f"{line[:most]}…"

@@ -1,7 +1,7 @@
 """What a client may ask of /v1/chat/completions: strict where it matters, deaf to the rest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -14,8 +14,12 @@ from pydantic import (
     model_validator,
 )
 
+from potluck.server.stored_text import MAX_DEPTH, unstorable_in
+
 MAX_MESSAGES = 4_000
 MAX_TOOLS = 512
+# Of the body, in which a value stands
+LEVELS_AROUND = 8
 
 
 def _storable(text: str) -> str:
@@ -27,6 +31,18 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=512)]
+
+
+def holds_huge_number(value: object) -> bool:
+    """Whether a whole number in a JSON value needs more than 64 bits: few programs can read it."""
+    if isinstance(value, Mapping):
+        return any(map(holds_huge_number, value.values()))
+    if isinstance(value, list):
+        return any(map(holds_huge_number, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+TokenLimit = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class _Part(BaseModel):
@@ -74,11 +90,14 @@ class FunctionCall(_Part):
     @model_validator(mode="after")
     def _readable(self) -> "FunctionCall":
         try:
-            _ = self.args
+            unstorable = unstorable_in(self.args, MAX_DEPTH - LEVELS_AROUND)
         except RecursionError as error:
             raise ValueError("arguments are nested too deeply") from error
         except json.JSONDecodeError as error:
             raise ValueError(f"arguments must be a JSON object: {error}") from error
+        if unstorable is not None or holds_huge_number(self.args):
+            why = unstorable or "A whole number in it needs more than 64 bits."
+            raise ValueError(f"arguments cannot be kept: {why}")
         return self
 
 
@@ -193,21 +212,39 @@ class ChatRequest(BaseModel):
     metadata: dict[str, JsonValue] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = None
     stop: Text | Annotated[list[Text], Field(max_length=4)] | None = None
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: Annotated[Text, StringConstraints(min_length=1, max_length=32)] | None = None
+    # What is not offered, so that it can be refused by its name
     n: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    modalities: JsonValue = None
+    audio: JsonValue = None
+    functions: JsonValue = None
+    function_call: JsonValue = None
 
     @property
     def include_usage(self) -> bool:
         """Whether the client wants the usage at the end of the stream."""
         return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def output_limit(self) -> int | None:
+        """How many tokens the answer may have."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def stops(self) -> list[str]:
+        """The texts before which the answer ends."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [text for text in given if text]
 
     @property
     def thread_name(self) -> str | None:

@@ -1,7 +1,6 @@
 """Streams that stay alive while nothing happens and end when their reader leaves."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -47,8 +46,8 @@ class KeptAlive:
     """A byte stream with a comment in it whenever it is silent for `beat_s`.
 
     The source runs in one task of its own, up to `AHEAD` events before its reader, and is closed
-    when the reader stops, or takes nothing for `patience_s`. Open it with `start`; after that
-    either iterate or `aclose`.
+    when the reader stops, or takes nothing for `patience_s`. What has come together goes out
+    together. Open it with `start`; after that either iterate or `aclose`.
     """
 
     def __init__(
@@ -61,7 +60,10 @@ class KeptAlive:
         self._source = source
         self._beat_s = beat_s
         self._patience_s = patience_s
-        self._events: asyncio.Queue[bytes | None] = asyncio.Queue(AHEAD)
+        self._events: list[bytes] = []
+        self._is_over = False
+        self._has_news = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._first: bytes | None = None
 
@@ -77,10 +79,10 @@ class KeptAlive:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Every event; closes the source when left early."""
         try:
-            event = self._first
-            while event is not None:
-                yield event
-                event = await self._next()
+            events = self._first
+            while events is not None:
+                yield events
+                events = await self._next()
         finally:
             await self.aclose()
 
@@ -93,42 +95,42 @@ class KeptAlive:
         try:
             async with aclosing(self._source) as events:
                 async for event in events:
-                    if not await self._offer(event):
+                    if len(self._events) >= AHEAD and not await self._find_room():
                         return
+                    self._events.append(event)
+                    self._has_news.set()
         finally:
-            # A full queue has a reader that will come to see that the task has ended.
-            with contextlib.suppress(asyncio.QueueFull):
-                self._events.put_nowait(None)
+            self._is_over = True
+            self._has_news.set()
 
-    async def _offer(self, event: bytes) -> bool:
-        """Whether the reader took the event, or one before it, in time."""
+    async def _find_room(self) -> bool:
+        """Whether the reader took something in time."""
+        self._has_room.clear()
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._events.put(event)
+                await self._has_room.wait()
         except TimeoutError:
             return False
         return True
 
     async def _next(self) -> bytes | None:
-        """The next event, or a comment after a beat, or None at the end."""
-        if self._events.empty() and self._task is not None and self._task.done():
-            await self._ended()
-            return None
-        try:
-            async with asyncio.timeout(self._beat_s):
-                event = await self._events.get()
-        except TimeoutError:
-            return KEEP_ALIVE
-        if event is None:
-            await self._ended()
-        return event
-
-    async def _ended(self) -> None:
-        """Raise what the source raised."""
+        """What has come, or a comment after a beat, or None at the end."""
+        if not self._events and not self._is_over:
+            self._has_news.clear()
+            try:
+                async with asyncio.timeout(self._beat_s):
+                    await self._has_news.wait()
+            except TimeoutError:
+                return KEEP_ALIVE
+        if self._events:
+            come, self._events = b"".join(self._events), []
+            self._has_room.set()
+            return come
         if self._task is not None:
             # Its last act was to say so; nothing is left to wait for.
             await asyncio.wait((self._task,))
             self._task.result()
+        return None
 
 
 class EventStream(StreamingResponse):

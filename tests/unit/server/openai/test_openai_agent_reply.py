@@ -9,7 +9,16 @@ from langgraph_sdk.schema import StreamPart
 from potluck.quota.parking import ParkedRuns
 from potluck.server.openai.agent_reply import Way, agent_reply
 from potluck.server.openai.caller import Chat
-from potluck.server.openai.deltas import Accepted, Delta, Finished, Said, Thought
+from potluck.server.openai.deltas import (
+    Accepted,
+    Cited,
+    Delta,
+    Finished,
+    Pictured,
+    Said,
+    Status,
+    Thought,
+)
 from potluck.server.openai.errors import ApiError
 from potluck.server.openai.request import ChatRequest
 from potluck.server.thread_queue import ThreadQueue
@@ -102,7 +111,58 @@ async def test_streams_the_answer_and_tells_the_runs_usage() -> None:
 async def test_shows_what_happens_as_thoughts_and_hides_inner_talk() -> None:
     step = StreamPart("custom", {"type": "step", "node": "triage", "text": "Reading"})
     found = await deltas(BEGUN, step, piece("secret", audience="agent"), piece("answer"), END)
-    assert found == [Accepted(), Thought("Reading\n"), Said("answer"), Finished("stop", 0, 0)]
+    assert found == [
+        Accepted(),
+        Thought("Reading\n"),
+        Status("Reading"),
+        Said("answer"),
+        Status("", is_done=True),
+        Finished("stop", 0, 0),
+    ]
+
+
+async def test_pages_and_pictures_come_before_the_answer_is_finished() -> None:
+    page = {"type": "source", "id": "1", "url": "https://e.com", "title": "E", "text": "about"}
+    picture = {
+        "type": "picture",
+        "id": "1",
+        "path": "images/a.png",
+        "mime_type": "image/png",
+        "base64": "cG5n",
+    }
+    found = await deltas(
+        BEGUN, StreamPart("custom", page), StreamPart("custom", picture), piece("answer"), END
+    )
+    assert found == [
+        Accepted(),
+        Cited("https://e.com", "E", "about"),
+        Thought("Picture: images/a.png\n"),
+        Pictured("images/a.png", "image/png", "cG5n"),
+        Said("answer"),
+        Finished("stop", 0, 0),
+    ]
+
+
+async def test_a_run_that_fails_ends_its_status() -> None:
+    step = StreamPart("custom", {"type": "step", "node": "triage", "text": "Reading"})
+    stream = reply(FakeLangGraph(BEGUN, step, StreamPart("error", {"message": "went wrong"})))
+    found: list[Delta] = []
+
+    async def read() -> None:
+        async for delta in stream:
+            found.append(delta)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(RunError, match="went wrong"):
+        await read()
+    assert found[-1] == Status("It failed", is_done=True)
+
+
+async def test_usage_tells_what_was_cached_and_thought() -> None:
+    used = {"input_tokens": 5, "output_tokens": 2, "cached_tokens": 4, "reasoning_tokens": 1}
+    state = StreamPart("values", {"messages": [], "usage": used})
+    assert (await deltas(BEGUN, state, piece("a"), END))[-1] == Finished(
+        "stop", 5, 2, cached_tokens=4, reasoning_tokens=1
+    )
 
 
 async def test_an_answer_that_nobody_streamed_comes_out_once() -> None:

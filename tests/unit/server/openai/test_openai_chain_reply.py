@@ -10,7 +10,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 
 from potluck.errors import ChainError, ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.chain import Call
-from potluck.server.openai.chain_reply import background_call, call_of, chain_reply
+from potluck.server.openai.chain_reply import call_of, chain_reply
 from potluck.server.openai.deltas import Called, Delta, Finished, Said, Thought
 from potluck.server.openai.request import ChatRequest
 
@@ -171,11 +171,23 @@ def test_tool_choice_in_the_chains_words(choice: Any, meant: str | None) -> None
     assert call_of(request(tools=[TOOL], tool_choice=choice), None).tool_choice == meant
 
 
-def test_a_background_task_goes_to_whoever_does_small_ones() -> None:
-    call = background_call(request(tools=[TOOL], max_tokens=50))
-    assert (call.task_type, call.only, call.prefer) == ("simple_task", None, None)
-    assert call.tools == ()
-    assert call.params == {"max_tokens": 50}
+async def test_one_call_at_a_time_where_that_is_asked_for() -> None:
+    calls: Any = [{"name": n, "args": {}, "id": n, "type": "tool_call"} for n in ("f", "g")]
+    chain: Any = FakeChain([AIMessage("", tool_calls=calls)])
+    asked = request(tools=[TOOL], parallel_tool_calls=False)
+    found = [delta async for delta in chain_reply(asked, call_of(asked, None), chain=chain)]
+    assert found == [Called(0, "{}", id="f", name="f"), Finished("tool_calls", 0, 0)]
+
+
+def test_who_names_a_model_may_say_how_much_it_thinks() -> None:
+    asked = request(reasoning_effort="low")
+    assert call_of(asked, "groq/x").params == {"reasoning_effort": "low"}
+    assert call_of(asked, None).params == {}
+
+
+def test_empty_stops_are_none() -> None:
+    assert call_of(request(stop=["", "END"]), None).params == {"stop": ["END"]}
+    assert call_of(request(stop=""), None).params == {}
 
 
 class SpentChain(FakeChain):

@@ -15,7 +15,7 @@ from potluck.errors import ChainError, ErrorKind, ErrorScope, ProviderError, Pro
 from potluck.providers.catalog import Catalog
 from potluck.providers.chain import Call, ChainModel
 from potluck.server.openai import mount
-from potluck.server.openai.door import MAX_BODY_BYTES
+from potluck.server.openai.body import MAX_BODY_BYTES
 from potluck.settings import Settings
 
 USER = {"role": "user", "content": "hi"}

@@ -41,6 +41,11 @@ def body(**changes: Any) -> dict[str, Any]:
     return {"model": "potluck", "messages": [USER], **changes}
 
 
+def schema(given: dict[str, Any]) -> dict[str, Any]:
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": given}}
+    return body(response_format=form)
+
+
 def refusal(wrong: Any) -> ApiError:
     with pytest.raises(ApiError) as caught:
         read(wrong)
@@ -59,7 +64,17 @@ def test_accepts_every_role_and_unknown_parameters() -> None:
         {"role": "assistant", "content": "done", "refusal": None, "reasoning_content": "x"},
         {"role": "user", "content": [{"type": "text", "text": "and?"}]},
     ]
-    request = read(body(messages=messages, logit_bias={}, anything=[1], n=1, logprobs=False))
+    request = read(
+        body(
+            messages=messages,
+            logit_bias={},
+            anything=[1],
+            n=1,
+            logprobs=False,
+            modalities=["text"],
+            functions=[],
+        )
+    )
     assert len(request.messages) == 7
 
 
@@ -92,6 +107,17 @@ def test_accepts_every_role_and_unknown_parameters() -> None:
             body(messages=[calling(call(arguments="[1]"))]),
             "messages[0].tool_calls[0].function",
         ),
+        *(
+            (body(messages=[calling(call(arguments=given))]), "messages[0].tool_calls[0].function")
+            for given in (
+                '{"a": "\\u0000"}',
+                '{"a": "\\ud800"}',
+                '{"a": [99999999999999999999]}',
+                '{"a":' * 99 + "1" + "}" * 99,
+            )
+        ),
+        (body(seed=2**63), "seed"),
+        (body(max_tokens=2**31), "max_tokens"),
         (body(temperature="hot"), "temperature"),
         (body(temperature=9), "temperature"),
         (body(max_tokens=0), "max_tokens"),
@@ -101,6 +127,13 @@ def test_accepts_every_role_and_unknown_parameters() -> None:
         (body(n=2), "n"),
         (body(logprobs=True), "logprobs"),
         (body(top_logprobs=3), "top_logprobs"),
+        (body(audio={"voice": "alloy"}), "audio"),
+        (body(modalities=["text", "audio"]), "modalities"),
+        (body(functions=[{"name": "f"}]), "functions"),
+        (body(function_call={"name": "f"}), "function_call"),
+        (schema({"type": "objct"}), "response_format.json_schema.schema"),
+        (schema({"$ref": "http://127.0.0.1/a"}), "response_format.json_schema.schema"),
+        (schema({"title": "x" * 70_000}), "response_format.json_schema.schema"),
         (body(metadata=[1]), "metadata"),
         (body(metadata={"thread_id": 7}), "metadata.thread_id"),
         (body(tool_choice="required"), "tool_choice"),

@@ -1,0 +1,122 @@
+"""Chats whose client sends nothing but its newest message: parked work and approvals."""
+
+import asyncio
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from langgraph_sdk.client import SyncLangGraphClient
+from openai import AsyncOpenAI
+
+from potluck.simulator.reply import Fault, Reply
+from potluck.simulator.server import SimulatorServer
+from tests.conftest import PotluckServer, make_home, remove
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+BEYOND_S = 6
+RULES = "tools: {write_file: {policy: ask}}\n"
+
+
+@pytest.fixture(scope="module")
+def shared_asking_server(
+    one_model: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PotluckServer]:
+    config = tmp_path_factory.mktemp("newest") / "config"
+    shutil.copytree(one_model, config)
+    (config / "tools.yaml").write_text(RULES)
+    with SimulatorServer() as simulator:
+        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
+        yield server.start()
+        remove(server)
+
+
+@pytest.fixture
+def server(shared_asking_server: PotluckServer) -> PotluckServer:
+    assert shared_asking_server.simulator is not None
+    shared_asking_server.simulator.script.clear()
+    shared_asking_server.simulator.log.clear()
+    return shared_asking_server
+
+
+class Chat:
+    """One chat of a client that leaves the history to the server."""
+
+    def __init__(self, openai: AsyncOpenAI, langgraph: SyncLangGraphClient) -> None:
+        self._openai = openai
+        self._langgraph = langgraph
+        self._name = str(uuid.uuid4())
+        self.thread_id = ""
+
+    async def say(self, text: str) -> str:
+        raw = await self._openai.chat.completions.with_raw_response.create(
+            model="potluck",
+            messages=[{"role": "user", "content": text}],
+            extra_headers={"X-Chat-Id": self._name},
+        )
+        self.thread_id = raw.headers["x-potluck-thread-id"]
+        return str(raw.parse().choices[0].message.content)
+
+    async def idle(self) -> None:
+        async with asyncio.timeout(30):
+            while self._langgraph.threads.get(self.thread_id)["status"] != "idle":  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.1)
+
+    def thread(self) -> list[str]:
+        state: Any = self._langgraph.threads.get_state(self.thread_id)
+        return [str(message["content"]) for message in state["values"]["messages"]]
+
+
+@pytest.fixture
+async def chat(
+    server: PotluckServer, connect: Callable[[str], SyncLangGraphClient]
+) -> AsyncIterator[Chat]:
+    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as openai:
+        yield Chat(openai, connect(server.url))
+
+
+def script_of(server: PotluckServer) -> Any:
+    assert server.simulator is not None
+    return server.simulator.script
+
+
+def spent(server: PotluckServer) -> None:
+    """The quota is used up, for longer than a client is kept waiting."""
+    error = {"message": f"Too many concurrent requests. Please try again in {BEYOND_S}s."}
+    refusal = Fault(status=429, body={"error": error}, headers={"retry-after": str(BEYOND_S)})
+    script_of(server).on(Reply(fault=refusal), times=1)
+    script_of(server).on(lambda request: Reply(text=f"Re: {request.last_user_text}"))
+
+
+async def test_the_answer_that_came_while_parked_is_told_first(
+    server: PotluckServer, chat: Chat
+) -> None:
+    spent(server)
+    assert "goes on by itself" in await chat.say("one")
+    await chat.idle()
+    assert await chat.say("two") == "Re: one\n\n---\n\nRe: two"
+    assert await chat.say("three") == "Re: three"
+    assert chat.thread() == ["one", "Re: one", "two", "Re: two", "three", "Re: three"]
+
+
+async def test_the_same_message_while_parked_is_not_asked_twice(
+    server: PotluckServer, chat: Chat
+) -> None:
+    spent(server)
+    await chat.say("one")
+    await chat.say("one")
+    await chat.idle()
+    assert await chat.say("two") == "Re: one\n\n---\n\nRe: two"
+    assert chat.thread() == ["one", "Re: one", "two", "Re: two"]
+
+
+async def test_a_lone_yes_approves_what_was_asked(server: PotluckServer, chat: Chat) -> None:
+    call = Reply.call("write_file", path="a.txt", text="new")
+    script_of(server).on(call, Reply(text="Done."))
+    assert "I would like to run `write_file`" in await chat.say("write")
+    assert list(server.home.rglob("a.txt")) == []
+    assert await chat.say("yes") == "Done."
+    (written,) = server.home.rglob("a.txt")
+    assert chat.thread_id in str(written)
