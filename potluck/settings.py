@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     potluck_env_file: Path = PROJECT_DIR / ".env"
     potluck_simulator: AnyHttpUrl | None = None
     potluck_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    potluck_openwebui_jwt_secret: SecretStr | None = None
     potluck_log_level: str = "warning"
     potluck_sandbox: Literal["auto", "host", "off"] = "auto"
     potluck_sandbox_python: Path | None = None

@@ -7,8 +7,9 @@ from fastapi import FastAPI
 
 from potluck import engine
 from potluck.sandbox.pool import Sandboxes
-from potluck.server import langserve_door, loopback, openai, parked_door, quota_door
+from potluck.server import langserve_door, loopback, openai, parked_door, pulse, quota_door
 from potluck.server.address import served
+from potluck.server.database_door import DatabaseDoor
 from potluck.server.langgraph_door import LangGraphDoor
 from potluck.server.resumption import parked_runs_resumed
 
@@ -22,16 +23,28 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             yield
     finally:
         await loopback.close()
+        await pulse.close()
         await used.aclose()
 
 
 @asynccontextmanager
 async def _runs_kept() -> AsyncIterator[None]:
     """Under `potluck serve`: runs keep their order, and outlive this process."""
-    from potluck.server import recovery, run_order, thread_files  # noqa: PLC0415 - only now
+    from potluck.server import (  # noqa: PLC0415 - only now
+        context_schema,
+        outlasting,
+        recovery,
+        run_order,
+        thread_files,
+        thread_history,
+    )
 
     used = await engine.current()
+    # First: it puts another checkpointer in place, which the next one then changes.
+    outlasting.outlast_outages()
     thread_files.delete_with_threads(used.home, used.runner)
+    thread_history.search_by_metadata()
+    context_schema.remember_context_schemas()
     if isinstance(used.runner, Sandboxes):
         used.runner.warm_up()
     if used.settings.redis_url is None:
@@ -46,6 +59,7 @@ async def _runs_kept() -> AsyncIterator[None]:
 def create_app() -> FastAPI:
     """Our doors: OpenAI under /v1, LangServe under /agent, quota under /quota."""
     made = FastAPI(title="Potluck", lifespan=lifespan)
+    made.add_middleware(DatabaseDoor)
     made.add_middleware(LangGraphDoor)
     openai.mount(made)
     langserve_door.mount(made)
