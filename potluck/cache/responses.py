@@ -1,5 +1,6 @@
 """The cache of answers: the same request again gets the same answer, and costs nothing."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ from typing import Literal
 
 from potluck.cache.entry import Entry
 from potluck.cache.flight import Flight, Landed
-from potluck.cache.store import CacheOptions, MemoryStore, Store
+from potluck.cache.store import CacheOptions, Kept, MemoryStore, Store
 from potluck.cache.table import TableStore
 from potluck.pool import Pool
 from potluck.quota.windows import Priority
@@ -19,6 +20,7 @@ CacheMode = Literal["use", "refresh", "off", "always"]
 
 # Whoever has waited in vain for so many calls that failed makes its own
 MOST_FLIGHTS = 3
+CLOSE_TIMEOUT_S = 2.0
 _SEPARATOR = ":"
 
 
@@ -78,9 +80,9 @@ class Turn:
         self._question = question
         self._flight = flight
 
-    async def keep(self, entry: Entry) -> None:
+    def keep(self, entry: Entry) -> None:
         """Store a whole good answer, and give it to everybody who waits for it."""
-        await self._cache.put(self._question, entry)
+        self._cache.put(self._question, entry)
         if self._flight is not None:
             self._flight.land(Landed(entry))
 
@@ -102,6 +104,7 @@ class ResponseCache:
         self.options = options
         self._store = store
         self._flights: dict[tuple[bytes, Priority], Flight] = {}
+        self._puts: dict[bytes, asyncio.Task[None]] = {}
 
     @classmethod
     def open(
@@ -128,14 +131,26 @@ class ResponseCache:
             if flight is not None:
                 self._end(question, flight)
 
-    async def put(self, question: Question, entry: Entry) -> None:
-        """Store an answer."""
-        value = entry.to_bytes()
-        if value is not None and self.options.takes(value):
-            await self._store.put(question.key, value, question.asker.mark, self.options)
+    def put(self, question: Question, entry: Entry) -> None:
+        """Store an answer, beside whoever has it already."""
+        value, key = entry.to_bytes(), question.key
+        if value is None or not self.options.takes(value):
+            return
+        storing = self._store.put(key, value, question.asker.mark, self.options)
+        task = self._puts[key] = asyncio.create_task(storing)
+        task.add_done_callback(lambda done: self._stored(key, done))
+
+    def _stored(self, key: bytes, task: asyncio.Task[None]) -> None:
+        if self._puts.get(key) is task:
+            del self._puts[key]
+        if not task.cancelled():
+            # A store that is out tells so itself
+            task.exception()
 
     async def aclose(self) -> None:
         """End what is under way."""
+        if self._puts:
+            await asyncio.wait(self._puts.values(), timeout=CLOSE_TIMEOUT_S)
         await self._store.aclose()
 
     async def _seek(self, question: Question) -> tuple[Entry | None, Flight | None]:
@@ -168,7 +183,7 @@ class ResponseCache:
         return None if question.asker.wants_another(found.given) else found.entry, None
 
     async def _find(self, question: Question) -> Landed | None:
-        kept = await self._store.find(question.key, question.asker.mark, self.options)
+        kept = await self._look(question)
         if kept is None:
             return None
         entry = Entry.from_bytes(kept.value)
@@ -183,8 +198,16 @@ class ResponseCache:
             return None
         if question.asker.mark:
             # For the note that this thread has it now
-            await self._store.find(question.key, question.asker.mark, self.options)
+            await self._look(question)
         return landed.entry
+
+    async def _look(self, question: Question) -> Kept | None:
+        """What the store has, once it has what it is being given."""
+        storing = self._puts.get(question.key)
+        if storing is not None:
+            # The store bounds the time
+            await asyncio.wait((storing,))
+        return await self._store.find(question.key, question.asker.mark, self.options)
 
     def _end(self, question: Question, flight: Flight) -> None:
         if self._flights.get(question.place) is flight:

@@ -45,6 +45,8 @@ class Attempt:
     def note(self, generation: ChatGeneration) -> None:
         """Count what this part of the answer says was used."""
         told = answers.used(generation.message)
+        if not told.of("tokens"):
+            return
         self.used = replace(
             self.used,
             input_tokens=self.used.input_tokens + told.input_tokens,

@@ -134,7 +134,7 @@ class CachedChain(Runnable[LanguageModelInput, AIMessage]):
             answer = await self._ask().ainvoke(input, config, **kwargs)
             entry = self._entry(answer)
             if entry is not None:
-                await turn.keep(entry)
+                turn.keep(entry)
             return answer
 
     async def astream(
@@ -175,7 +175,7 @@ class CachedChain(Runnable[LanguageModelInput, AIMessage]):
                         said.append(chunk)
                         entry = self._last_word(said)
                         if entry is not None:
-                            await turn.keep(entry)
+                            turn.keep(entry)
                     turn.rest()
                     yield chunk
                     turn.go_on()

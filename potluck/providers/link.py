@@ -1,7 +1,7 @@
 """A chat model of ours around one model of one provider; its failures are ProviderErrors."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -77,18 +77,18 @@ class Link(AsyncChatModel):
         async with self._attempt(messages, kwargs) as attempt:
             inner, options = await self._to_vendor(kwargs)
             history = self._history(messages)
-            async with self._within(self.backend.timeout_s):
-                with captured_headers(attempt.seen):
-                    # The inner method itself: its public door would report every call twice
-                    result = await inner._agenerate(history, stop=stop, **options)  # noqa: SLF001
+            # The inner method itself: its public door would report every call twice
+            answer = inner._agenerate(history, stop=stop, **options)  # noqa: SLF001
+            with captured_headers(attempt.seen):
+                result = await self._within(self.backend.timeout_s, answer)
             generation = result.generations[0]
             attempt.note(generation)
             if not answers.is_answer(generation.message):
                 raise self._empty(answers.finish_reason(generation))
             answers.strip_marks(generation)
             reason = answers.finish_reason(generation)
-            answer = cast("AIMessage", generation.message)
-            message = mended(answer, Offer.of(kwargs), self.backend.model, reason=reason)
+            given = cast("AIMessage", generation.message)
+            message = mended(given, Offer.of(kwargs), self.backend.model, reason=reason)
             self.sign(message)
             return ChatResult(generations=[generation.model_copy(update={"message": message})])
 
@@ -149,22 +149,20 @@ class Link(AsyncChatModel):
         stream = inner._astream(history, stop=stop, **options)  # noqa: SLF001 # see _agenerate
         # Every vendor's is a generator, whose connection ends when it is closed
         async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", stream)):
-            while True:
-                async with self._within(self.backend.silence_s):
-                    with captured_headers(attempt.seen):
-                        chunk = await anext(stream, None)
-                self._learn(attempt)
-                if chunk is None:
-                    return
+            # Headers come before the first chunk, and no more of them after it
+            with captured_headers(attempt.seen):
+                chunk = await self._within(self.backend.silence_s, anext(stream, None))
+            self._learn(attempt)
+            while chunk is not None:
                 yield chunk
+                chunk = await self._within(self.backend.silence_s, anext(stream, None))
 
-    @asynccontextmanager
-    async def _within(self, longest_s: float) -> AsyncIterator[None]:
-        """Fail when what is done inside takes longer than the model, or the call, has time."""
+    async def _within[Result](self, longest_s: float, work: Awaitable[Result]) -> Result:
+        """Fail when the work takes longer than the model, or the call, has time."""
         patience_s = longest_s if self.watch is None else self.watch.patience_s(longest_s)
         try:
             async with asyncio.timeout(patience_s) as limit:
-                yield
+                return await work
         except TimeoutError as error:
             if not limit.expired():
                 raise

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from potluck.providers.catalog import Api, Model, Provider
 from potluck.providers.dialects import Keywords, output_limit
+from potluck.providers.raw_completions import RawCompletions
 from potluck.providers.response_headers import note_aiohttp, note_response_async, response_hooks
 
 # Without a key of ours, a class would take whichever it finds in the environment, and send it
@@ -86,7 +87,7 @@ def _build_openai(setup: _Setup) -> BaseChatModel:
     from langchain_openai import ChatOpenAI  # noqa: PLC0415 # likewise
 
     limit = setup.model.max_output
-    return ChatOpenAI(
+    made = ChatOpenAI(
         **_common(setup),
         **(output_limit(setup.base_url, limit) if limit else {}),
         stream_usage=True,
@@ -97,13 +98,15 @@ def _build_openai(setup: _Setup) -> BaseChatModel:
             verify=_tls(), event_hooks=response_hooks()
         ),
     )
+    made.async_client = RawCompletions(made.root_async_client, openai.AsyncStream[object])
+    return made
 
 
 def _build_together(setup: _Setup) -> BaseChatModel:
     import openai  # noqa: PLC0415 # only who uses it pays for it
     from langchain_together import ChatTogether  # noqa: PLC0415 # likewise
 
-    return ChatTogether(
+    made = ChatTogether(
         **_common(setup),
         max_tokens=setup.model.max_output,
         stream_usage=True,
@@ -113,6 +116,8 @@ def _build_together(setup: _Setup) -> BaseChatModel:
             verify=_tls(), event_hooks=response_hooks()
         ),
     )
+    made.async_client = RawCompletions(made.root_async_client, openai.AsyncStream[object])
+    return made
 
 
 def _build_groq(setup: _Setup) -> BaseChatModel:

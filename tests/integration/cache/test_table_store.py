@@ -115,19 +115,20 @@ async def test_replicas_share_answers(pool: Pool, clock: Clock) -> None:
     first, second = (ResponseCache.open(pool, OPTIONS, clock=clock) for _ in range(2))
     answer = Entry("groq", "m", "stop", text="ü\ud800\0")
     async with first.turn(Question(KEY, Asker("chat"))) as turn:
-        await turn.keep(answer)
+        turn.keep(answer)
+    await first.aclose()
     async with second.turn(Question(KEY)) as turn:
         assert turn.entry == answer
     async with second.turn(Question(KEY, Asker("chat"))) as turn:
         assert turn.entry is None, "the chat wants another one, whichever replica it comes to"
-    await first.aclose()
     await second.aclose()
 
 
 async def test_a_damaged_row_is_removed(pool: Pool, clock: Clock) -> None:
     cache = ResponseCache.open(pool, OPTIONS, clock=clock)
     async with cache.turn(Question(KEY)) as turn:
-        await turn.keep(Entry("groq", "m", "stop", text="hi"))
+        turn.keep(Entry("groq", "m", "stop", text="hi"))
+    await cache.aclose()
     async with pool.connection() as connection:
         await connection.execute("UPDATE cached_answers SET value = 'nonsense'")
     async with cache.turn(Question(KEY)) as turn:

@@ -38,7 +38,7 @@ class Model:
             if self.fails:
                 self.fails -= 1
                 raise ConnectionError("gone")
-            await turn.keep(says(text))
+            turn.keep(says(text))
             return text
 
 
@@ -69,6 +69,23 @@ async def test_the_second_time_nobody_is_asked(model: Model) -> None:
     assert model.calls == 1
 
 
+async def test_nobody_waits_until_an_answer_is_stored(clock: Any) -> None:
+    may_store = asyncio.Event()
+
+    class SlowStore(MemoryStore):
+        async def put(self, key: bytes, value: bytes, mark: str, options: CacheOptions) -> None:
+            await may_store.wait()
+            await super().put(key, value, mark, options)
+
+    model = Model(ResponseCache(SlowStore(clock), CacheOptions()))
+    model.may_answer.set()
+    assert await asyncio.wait_for(model.ask(Question(KEY)), 1) == "answer 1"
+    again = asyncio.create_task(model.ask(Question(KEY)))
+    await settle()
+    may_store.set()
+    assert await again == "answer 1", "whoever asks the same at once waits for it"
+
+
 async def test_another_request_is_another_call(model: Model) -> None:
     await model.ask(Question(KEY))
     assert await model.ask(Question(b"other")) == "answer 2"
@@ -97,6 +114,7 @@ async def test_a_damaged_answer_is_removed_and_asked_again(
     model: Model, store: MemoryStore
 ) -> None:
     await model.ask(Question(KEY))
+    await asyncio.sleep(0)
     await store.put(KEY, b'{"provider": 1', "", CacheOptions())
     assert await model.ask(Question(KEY)) == "answer 2"
     assert await model.ask(Question(KEY)) == "answer 2"
