@@ -52,7 +52,7 @@ class _Timing:
 
 async def measure(*, quick: bool) -> list[Figure]:
     """The figures, on the embedded PostgreSQL and on a separate one over TCP."""
-    seconds = 1.0 if quick else 5.0
+    seconds = 0.5 if quick else 5.0
     home = _make_home()
     try:
         with database_url(Settings(potluck_home=home, database_url=None)) as url:

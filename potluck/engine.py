@@ -64,6 +64,7 @@ class Engine:
         default_factory=lambda: CallHistory(CallMemory(), prices={}, clock=_now)
     )
     runner: Runner = field(default_factory=lambda: NOT_SET_UP)
+    pool: Pool | None = None
     opened: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -131,6 +132,7 @@ class Engine:
                 limiter=limits.limiter,
                 history=history,
                 runner=runner,
+                pool=pool,
                 opened=opened.pop_all(),
             )
         made._watch_catalog(limits)

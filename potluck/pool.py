@@ -20,6 +20,8 @@ Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 CONNECT_TIMEOUT_S = 5
 WAIT_TIMEOUT_S = 5.0
 STATEMENT_TIMEOUT_S = 5
+# psycopg's pauses between attempts double for as long as this; whoever asks next begins anew
+RECONNECT_TIMEOUT_S = 2.0
 MAX_CONNECTIONS = 8
 
 _SCHEMA = Path(__file__).parent / "schema"
@@ -49,6 +51,7 @@ async def pool_to(url: str) -> AsyncIterator[Pool]:
         min_size=1,
         max_size=MAX_CONNECTIONS,
         timeout=WAIT_TIMEOUT_S,
+        reconnect_timeout=RECONNECT_TIMEOUT_S,
         open=False,
         kwargs={
             "autocommit": True,

@@ -50,7 +50,8 @@ def _simulated(provider: Provider, simulator: str) -> ProviderStatus:
         provider=provider,
         on=True,
         reason=f"simulated at {simulator}",
-        keys=(SecretStr(SIMULATED_KEY),),
+        # As without the simulator, what needs no key gets none: nobody counts its calls
+        keys=(SecretStr(SIMULATED_KEY),) if provider.api_key_env else (),
         base_url=f"{simulator}/{provider.id}{path}",
     )
 

@@ -96,6 +96,8 @@ class Outages:
 
     def find(self, provider: str, model: str, *, account: int) -> Outage | None:
         """The outage that keeps this model from answering now; the longest if there are several."""
+        if not self._health:
+            return None
         now = self._clock()
         found = (health.find(now) for health in self._held(provider, model, account))
         standing = (outage for outage in found if outage is not None)

@@ -20,6 +20,7 @@ _PER_MINUTE = 60
 _MONTH_S = 31 * 86_400
 # How far the time until a reset, a rounded figure, may be from what an even refill would make it
 _TOLERANCE = 0.03
+_RESOLUTION_S = 0.05
 _POLICY = re.compile(r'(?:^|,)\s*"?(?P<name>[\w.-]*)"?\s*(?P<rest>(?:;\s*\w+=[^;,]+)+)')
 _PAIR = re.compile(r';\s*(\w+)="?([\w.-]+)"?')
 
@@ -86,7 +87,7 @@ def _read_set(part: HeaderSet, headers: Mapping[str, str], now: datetime) -> Sta
     if part.per_second:
         return _to_minute(stated)
     if part.period is not None:
-        return stated
+        return replace(stated, refills=_refills(stated, now))
     return _with_period(stated, headers.get(part.renewal), now)
 
 
@@ -113,7 +114,7 @@ def _with_period(stated: StatedLimit, renewal: str | None, now: datetime) -> Sta
     reset_s = (stated.resets_at - now).total_seconds()
     refilled = _refill_period(stated, reset_s)
     if refilled is not None:
-        return replace(stated, period=refilled)
+        return replace(stated, period=refilled, refills=True)
     period = _shortest_period(reset_s, ends_at_midnight=_may_be_midnight(stated.resets_at))
     # Only certainty may raise a limit, and this is but the best reading
     return replace(stated, period=period, from_header=False) if period else None
@@ -128,6 +129,21 @@ def _refill_period(stated: StatedLimit, reset_s: float) -> Period | None:
         if abs(whole_s - period_s) <= period_s * _TOLERANCE:
             return PERIODS_S[period_s]
     return None
+
+
+def _refills(stated: StatedLimit, now: datetime) -> bool | None:
+    """Whether the limit flows back evenly, if the reset is when it is full; None: not to tell."""
+    if stated.limit is None or stated.remaining is None or stated.resets_at is None:
+        return None
+    span_s = next((s for s, period in PERIODS_S.items() if period == stated.period), None)
+    used = stated.limit - stated.remaining
+    if span_s is None or used <= 0:
+        return None
+    # What is left comes in whole numbers, and less than one more may be left
+    least_s, most_s = (used - 1) / stated.limit * span_s, used / stated.limit * span_s
+    slack_s = max(_RESOLUTION_S, most_s * _TOLERANCE)
+    told_s = (stated.resets_at - now).total_seconds()
+    return least_s - slack_s <= told_s <= most_s + slack_s
 
 
 def _shortest_period(reset_s: float, *, ends_at_midnight: bool) -> Period | None:

@@ -56,16 +56,17 @@ class Budget:
     """A deployment's windows with their whole limits, before anything was learned.
 
     `deployment` is the one under whose name use is kept: keys that share their limits are one.
+    `set_by_user` holds the ids of the windows whose limit is the user's own word.
     """
 
     deployment: Deployment
     windows: tuple[Window, ...]
     checked_on: date | None = None
+    set_by_user: frozenset[str] = field(init=False)
 
-    @property
-    def set_by_user(self) -> frozenset[str]:
-        """The ids of the windows whose limit is the user's own word."""
-        return frozenset(window.id for window in self.windows if window.source == BY_USER)
+    def __post_init__(self) -> None:
+        by_user = (window.id for window in self.windows if window.source == BY_USER)
+        object.__setattr__(self, "set_by_user", frozenset(by_user))
 
 
 class Budgets:
@@ -170,7 +171,7 @@ def _lower(window: Window, rules: Rules, priority: Priority) -> Window:
     if not is_limited(window) or window.unit == "concurrent":
         return guarded
     whole = window.limit
-    limit = whole * rules.stop_at
+    flows = limit = whole * rules.stop_at
     if priority != "interactive" and window.period == "day":
         limit *= 1 - rules.reserve_for_interactive
     if window.unit == "requests":
@@ -178,6 +179,8 @@ def _lower(window: Window, rules: Rules, priority: Priority) -> Window:
         limit = max(1.0, float(int(limit + 1e-9)))
     if (window.period, window.reset) == ("minute", REFILL):
         # What has flowed back by our clock may not have by the provider's
-        limit = max(min(limit, 1.0), limit - whole / 60 * GUARD_S)
+        limit = max(min(limit, 1.0), min(limit, whole - flows / 60 * GUARD_S))
     stated = window.stated if window.stated is not None else whole
-    return replace(guarded, limit=limit, stated=stated)
+    # As fast for every priority: the level is one
+    flowing = flows if window.reset == REFILL else None
+    return replace(guarded, limit=limit, stated=stated, flows=flowing)

@@ -1,11 +1,12 @@
 """What providers' answers taught of their limits: in force at once, kept over restarts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from potluck.pool import Pool
 from potluck.quota.budgets import NO_LIMIT, is_account_wide, window_id
+from potluck.quota.flows import Flows
 from potluck.quota.lesson_rows import read_lessons, write_lessons
 from potluck.quota.lessons import Lesson, Place, Refusal, grown, guess, revise
 from potluck.quota.windows import Deployment, StatedLimit, Use, Window
@@ -42,6 +43,7 @@ class Learned:
         self._lessons = {lesson.id: lesson for lesson in lessons}
         self._answers: dict[Deployment, _Answer] = {}
         self._version = 0
+        self._flows = Flows()
         self._refused_at: dict[str, datetime] = {}
         self._written_at: dict[str, datetime] = {}
         self._changed: set[str] = set()
@@ -94,9 +96,11 @@ class Learned:
                 continue
             lesson = revise(self._lessons.get(place.id), one, place, now)
             if lesson is not None:
-                self._keep(lesson, now)
+                self._keep(replace(lesson, reset=self._flows.reset(lesson, one)), now)
             used = self._used(one, use, place)
-            if used is not None and (use is None or use.used < used[1]):
+            if used is not None and (
+                use is None or use.window is not used[0] or use.used < used[1]
+            ):
                 news.append(used)
         return news
 
@@ -201,7 +205,12 @@ class Learned:
             return None
         whole = stated.limit if stated.limit is not None else window.stated or window.limit
         used = whole - stated.remaining
-        return (window, used) if 0 < used <= whole < NO_LIMIT else None
+        if not 0 < used <= whole < NO_LIMIT:
+            return None
+        if use is not None and lesson is not None and lesson.refills_now(window):
+            # It is counted anew: what is under way is in the old count alone
+            return replace(window, reset=lesson.reset, flows=whole), min(whole, max(used, use.used))
+        return window, used
 
     def _keep(self, lesson: Lesson, now: datetime) -> None:
         before = self._lessons.get(lesson.id)
@@ -259,7 +268,8 @@ class Learned:
 
 def _says(lesson: Lesson) -> tuple[object, ...]:
     """What makes a difference to the limits in force."""
-    return lesson.limit, lesson.origin, lesson.remaining is None, lesson.expires_at is None
+    is_for_good = lesson.expires_at is None
+    return lesson.limit, lesson.reset, lesson.origin, lesson.remaining is None, is_for_good
 
 
 def _find_use(stated: StatedLimit, uses: Sequence[Use]) -> Use | None:

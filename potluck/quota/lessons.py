@@ -7,7 +7,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from potluck.quota.budgets import NO_LIMIT
-from potluck.quota.limits import ROLLING
+from potluck.quota.limits import REFILL, ROLLING
 from potluck.quota.windows import Period, StatedLimit, Unit, Use, Window
 
 Origin = Literal["header", "text", "guess"]
@@ -79,8 +79,17 @@ class Lesson:
             source=self.told,
         )
 
+    def refills_now(self, window: Window) -> bool:
+        """Whether the window was taken for rolling until now, and has shown to refill."""
+        return (self.reset, window.reset) == (REFILL, ROLLING)
+
     def applied(self, window: Window, *, capped: bool) -> Window:
-        """The catalog's window with the limit that holds; `capped` is never raised."""
+        """The catalog's window with the limit that holds; `capped` is never raised.
+
+        What is taken for rolling, as most is, is known better once it was seen to refill.
+        """
+        if self.refills_now(window):
+            window = replace(window, reset=REFILL)
         whole = window.stated if window.stated is not None else window.limit
         raised = (
             not capped

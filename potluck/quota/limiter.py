@@ -1,6 +1,7 @@
 """Admits a call to a model only when each of the model's windows has room for it."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from potluck.quota.admission import (
     Want,
 )
 from potluck.quota.budgets import Budget, Budgets
+from potluck.quota.exploration import Exploration, Trial
 from potluck.quota.ledger import Claim, Held, Ledger, WindowFullError
 from potluck.quota.line_up import LineUp, Request
 from potluck.quota.prospects import Prospects
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
+# Reading waits no longer than this for what is being written
+_SETTLED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,10 @@ class QuotaLimiter:
         self._lines = lines or Lines()
         self._prospects = Prospects(clock)
         self._line_up = LineUp(self._lines, self._prospects, clock)
+        self._exploration = Exploration(clock)
         self._seen: dict[Deployment, _Seen] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._settling: dict[str, set[asyncio.Task[None]]] = defaultdict(set)
 
     async def reserve(
         self,
@@ -108,9 +114,9 @@ class QuotaLimiter:
             while True:
                 stand.called.clear()
                 for place, request in enumerate(requests):
-                    held = await self._try(request, stand)
-                    if held is not None:
-                        return place, _Hold(self, request, held, self._clock())
+                    hold = await self._try(request, stand)
+                    if hold is not None:
+                        return place, hold
                 nap = self._line_up.line_up(requests, stand, deadline)
                 if nap is None:
                     raise NobodyHasRoomError(self._line_up.refusals(requests, stand))
@@ -132,6 +138,8 @@ class QuotaLimiter:
             if self._prospects.raise_to(kept.account, window, at_least):
                 note = self._ledger.note_use(kept.account, window, at_least)
                 self._run(asyncio.ensure_future(note))
+        # Whoever waits because limits are unknown need not wait for the answer to end
+        self._call(deployment, ())
 
     def known_uses(self, deployment: Deployment) -> Sequence[Use]:
         """The deployment's windows and their use when last heard of; asks nobody."""
@@ -147,9 +155,10 @@ class QuotaLimiter:
 
     async def uses(self, deployment: Deployment) -> list[Use]:
         """The deployment's windows and their use now."""
-        windows = self._windows(self.budgets.find(deployment), "interactive")
-        found = await self._ledger.uses(windows)
-        self._prospects.remember(self.budgets.find(deployment).deployment.account, found)
+        budget = self.budgets.find(deployment)
+        await self._all_settled(budget.deployment.account)
+        found = await self._ledger.uses(self._windows(budget, "interactive"))
+        self._prospects.remember(budget.deployment.account, found)
         return found
 
     async def aclose(self) -> None:
@@ -162,15 +171,36 @@ class QuotaLimiter:
         amounts = self._estimates.correct(budget.deployment.ref, want.estimate)
         return Request(want.deployment, budget, want.estimate, amounts, priority, want.not_before)
 
-    async def _try(self, request: Request, stand: Stand) -> Held | None:
+    async def _try(self, request: Request, stand: Stand) -> "_Hold | None":
         """The room; or None, when the request knows which window is full until when."""
         now = self._clock()
         if request.is_out or (request.not_before is not None and now < request.not_before):
             return None
         windows = self._windows(request.budget, request.priority)
-        if self._line_up.is_known_full(request, windows, stand, now):
+        unknown = self._exploration.window(request.deployment, windows)
+        lines = windows if unknown is None else (*windows, unknown)
+        if self._line_up.is_known_full(request, lines, stand, now):
             return None
+        if unknown is None:
+            return await self._take(request, windows, None)
+        trial = self._exploration.begin(request.deployment, unknown)
+        if trial is None:
+            self._line_up.note_full(request, WindowFullError(unknown, None, ()))
+            return None
+        hold = None
+        try:
+            hold = await self._take(request, windows, trial)
+        finally:
+            if hold is None:
+                self._exploration.end(request.deployment, trial, answered=False)
+        return hold
+
+    async def _take(
+        self, request: Request, windows: tuple[Window, ...], trial: Trial | None
+    ) -> "_Hold | None":
         claim = Claim(request.budget.deployment.account, windows, request.amounts)
+        # What has ended may have used more than was held for it
+        await self._all_settled(claim.account)
         try:
             held = await self._ledger.reserve(claim)
         except WindowFullError as error:
@@ -179,8 +209,17 @@ class QuotaLimiter:
             return None
         self._prospects.remember(claim.account, held.uses)
         # Who is next may find more room, before the time that was told
-        self._lines.call(windows)
-        return held
+        self._call(request.deployment, windows)
+        return _Hold(self, request, held, self._clock(), trial)
+
+    def _call(self, deployment: Deployment, windows: Sequence[Window]) -> None:
+        self._lines.call((*windows, self._exploration.line(deployment)))
+
+    async def _all_settled(self, account: str) -> None:
+        """What has ended on the account is in the ledger, if that can be had soon."""
+        settling = self._settling.get(account)
+        if settling:
+            await asyncio.wait(set(settling), timeout=_SETTLED_S)
 
     def _windows(self, budget: Budget, priority: Priority) -> tuple[Window, ...]:
         learned = self._learned.apply(
@@ -200,14 +239,22 @@ class QuotaLimiter:
             actual = 0.0 if is_over or used is None else used.of(window.unit)
             held = claim.amounts.of(window.unit)
             self._prospects.settle(claim.account, window, held=held, used=actual, lasted_s=lasted_s)
+        if hold.trial is not None:
+            deployment, trial = hold.request.deployment, hold.trial
+            self._exploration.end(deployment, trial, answered=used is not None)
+            self._prospects.settle(claim.account, trial.window, held=0, used=0, lasted_s=lasted_s)
         if used is not None:
             ref = hold.request.budget.deployment.ref
             self._estimates.note(ref, hold.request.estimate, used)
-        return self._run(asyncio.ensure_future(self._settle(hold.held, used)))
+        task = self._run(asyncio.ensure_future(self._settle(hold, used)))
+        settling = self._settling[claim.account]
+        settling.add(task)
+        task.add_done_callback(settling.discard)
+        return task
 
-    async def _settle(self, held: Held, used: Amounts | None) -> None:
-        await self._ledger.settle(held, used)
-        self._lines.call(held.claim.windows)
+    async def _settle(self, hold: "_Hold", used: Amounts | None) -> None:
+        await self._ledger.settle(hold.held, used)
+        self._call(hold.request.deployment, hold.held.claim.windows)
 
     def _run(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._tasks.add(task)
@@ -221,16 +268,21 @@ class _Hold:
     request: Request
     held: Held
     since: datetime
+    trial: Trial | None = None
     is_settled: bool = False
 
     async def commit(self, used: Amounts) -> None:
-        await self._settle(used)
+        # Written beside whoever has the answer already
+        self._settle(used)
 
     async def release(self) -> None:
-        await self._settle(None)
-
-    async def _settle(self, used: Amounts | None) -> None:
-        if not self.is_settled:
-            self.is_settled = True
+        task = self._settle(None)
+        if task is not None:
             # A caller that is cancelled a second time must not leave the room held
-            await asyncio.shield(self.limiter.settled(self, used))
+            await asyncio.shield(task)
+
+    def _settle(self, used: Amounts | None) -> asyncio.Task[None] | None:
+        if self.is_settled:
+            return None
+        self.is_settled = True
+        return self.limiter.settled(self, used)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from potluck.quota.ledger import Claim, Held, WindowFullError
-from potluck.quota.periods import kind, refuse_twins
+from potluck.quota.periods import countable, flow, flow_per_s, kind, refuse_twins
 from potluck.quota.tallies import Tally
 from potluck.quota.windows import Amounts, Use, Window
 
@@ -96,7 +96,7 @@ class MemoryLedger:
         now = self._clock()
         self._account(account, now)
         tally = self._tally(account, window, now)
-        missing = max(0.0, at_least - tally.used)
+        missing = max(0.0, countable(window, at_least) - tally.used)
         if missing > 0:
             tally.shift(tally.last_end(now), missing, now)
         return missing
@@ -139,8 +139,11 @@ class MemoryLedger:
         if tally is None or kind(tally.window) != kind(window):
             tally = tallies[window.id] = Tally(window, now)
             self._account_of[window.id] = account
-        tally.window = window
+        # Until now it was used by its former properties
         tally.advance(now)
+        if 0 < flow_per_s(window) != flow_per_s(tally.window):
+            tally.used = min(tally.used, flow(window))
+        tally.window = window
         return tally
 
     def _change(

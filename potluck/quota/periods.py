@@ -36,11 +36,24 @@ def is_calendar(window: Window) -> bool:
     return kind(window) == "entries" and window.reset != "rolling"
 
 
+def flow(window: Window) -> float:
+    """How much of a refilling window flows back in one period, which is all that it ever holds."""
+    return window.limit if window.flows is None else window.flows
+
+
 def flow_per_s(window: Window) -> float:
     """How much of a refilling window flows back each second; 0 for all others."""
     if kind(window) != "refill" or not math.isfinite(window.limit):
         return 0.0
-    return window.limit / _SPANS[window.period].total_seconds()
+    return flow(window) / _SPANS[window.period].total_seconds()
+
+
+def countable(window: Window, at_least: float) -> float:
+    """What a provider says is used, as the window can count it.
+
+    Of a refilling window of which policy keeps a part, no more is used than is ours to use.
+    """
+    return min(at_least, flow(window)) if kind(window) == "refill" else at_least
 
 
 def ends_of(window: Window, at: datetime) -> datetime:

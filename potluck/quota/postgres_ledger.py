@@ -11,7 +11,7 @@ import psycopg
 from potluck.pool import Pool
 from potluck.quota.ledger import Claim, Held, WindowFullError
 from potluck.quota.memory_ledger import EXPIRY_S, amounts_in, used_in
-from potluck.quota.periods import columns, kind
+from potluck.quota.periods import columns, countable, kind
 from potluck.quota.rations import Batch
 from potluck.quota.statements import Statements
 from potluck.quota.windows import Amounts, Use, Window
@@ -122,7 +122,7 @@ class PostgresLedger:
         c = columns((window,))
         properties = (c.ids[0], c.periods[0], c.resets[0], c.rates[0], c.guards[0])
         await self._statements.fetch(
-            _NOTE, (account, *properties, at_least, self._expiry, self._now())
+            _NOTE, (account, *properties, countable(window, at_least), self._expiry, self._now())
         )
 
     async def uses(self, windows: Sequence[Window]) -> list[Use]:

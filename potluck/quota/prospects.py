@@ -46,7 +46,8 @@ class Prospects:
     def raise_to(self, account: str, window: Window, at_least: float) -> bool:
         """At least so much is used; whether that is news."""
         known = self._known.get(window.id)
-        if known is not None and known.used >= at_least:
+        is_same = known is not None and known.window.reset == window.reset
+        if known is not None and is_same and known.used >= at_least:
             return False
         self._news[account] += 1
         self._known[window.id] = Use(window, at_least)

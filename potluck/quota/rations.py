@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from potluck.quota.ledger import Claim, Held, WindowFullError
 from potluck.quota.memory_ledger import MemoryLedger, amounts_in, used_in
-from potluck.quota.periods import columns, kind
+from potluck.quota.periods import columns, flow, kind
 from potluck.quota.windows import Amounts, Use, Window
 
 BATCH_SIZE = 500
@@ -163,7 +163,7 @@ class Rations:
                 part = max(1, math.floor(limit / parts)) - self._under_way.get(window.id, 0)
                 return replace(window, limit=min(limit, part))
             case "refill":
-                return replace(window, limit=limit / parts)
+                return replace(window, limit=limit / parts, flows=flow(window) / parts)
             case "entries":
                 known = self._known.get(window.id)
                 counted = _counted(known, self._clock())

@@ -1,6 +1,6 @@
 """What calls count against: one limit, in one unit, over one period of time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -19,6 +19,14 @@ class Deployment:
     provider: str
     model: str
     key_id: str = ""
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # It is looked up several times for each link and call
+        object.__setattr__(self, "_hash", hash((self.provider, self.model, self.key_id)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def account(self) -> str:
@@ -40,6 +48,7 @@ class Window:
     period), `refill` (the limit flows back evenly over the period), or the IANA name of the time
     zone in which the period ends by the calendar (midnight, first of the month). `limit` is in
     force; `stated` is the whole limit that the provider gives, of which policy may keep a part.
+    `flows` is how much of a refilling window comes back in one period; None: as much as `limit`.
     A rolling window keeps each use for `guard_s` longer than its period: the provider may have
     counted it so much later than it was reserved.
     """
@@ -52,6 +61,7 @@ class Window:
     stated: float | None = None
     source: str = "catalog"
     guard_s: float = 0.0
+    flows: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,7 @@ class StatedLimit:
 
     `account_wide` when all models of the account share it. `source` is shown to people, such as
     `header x-ratelimit-limit-requests`. A `guess` is concluded from a refusal without figures.
+    `refills` when the time until the reset is as long as what is used takes to flow back evenly.
     """
 
     unit: Unit
@@ -109,3 +120,4 @@ class StatedLimit:
     resets_at: datetime | None = None
     account_wide: bool = False
     from_header: bool = False
+    refills: bool | None = None

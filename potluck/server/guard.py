@@ -5,12 +5,13 @@ import hmac
 from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from potluck.server.request_ids import HEADER, id_of
 
 STUDIO_ORIGIN = "https://smith.langchain.com"
 OPEN_PATHS = frozenset({"/health", "/live", "/ready"})
@@ -42,7 +43,10 @@ class Guard:
         if scope["type"] != "http" or scope["method"] == "OPTIONS":
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(Headers(scope=scope), scope["path"])
+        headers = Headers(scope=scope)
+        refusal = self._refusal(headers, scope["path"])
+        if refusal is not None:
+            refusal.headers[HEADER] = id_of(headers.get(HEADER))
         await (refusal or self.app)(scope, receive, send)
 
     def _refusal(self, headers: Headers, path: str) -> Response | None:
@@ -94,5 +98,4 @@ def _forbidden(message: str) -> Response:
 def _error(status: int, message: str, code: str, headers: dict[str, str]) -> Response:
     """OpenAI's shape, with LangGraph's `detail` beside it: both kinds of client show the text."""
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    named = {"X-Request-Id": uuid4().hex, **headers}
-    return JSONResponse({"error": error, "detail": message}, status, headers=named)
+    return JSONResponse({"error": error, "detail": message}, status, headers=headers)

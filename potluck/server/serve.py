@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from potluck.errors import StartError
 from potluck.providers.catalog_file import load_catalog
 from potluck.server.address import Address, announce, server_file
 from potluck.server.guard import Guard, is_loopback
+from potluck.server.request_ids import take_ids
 from potluck.server.welcome import Welcome
 from potluck.settings import PROJECT_DIR, Settings, create_env_file
 from tools.mcp_file import read_mcp_file
@@ -33,6 +35,8 @@ HIGHEST_PORT = 65535
 SHUTDOWN_TIMEOUT_S = 10
 KEEP_ALIVE_S = 75
 CONNECT_TIMEOUT_S = 5
+YOUNG_OBJECTS = 10_000
+"""How many new objects there are before those that nobody uses are looked for."""
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
@@ -161,6 +165,7 @@ def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
     from aegra_api.main import app  # noqa: PLC0415 - only now does it find its settings
 
     made: ASGIApp = app
+    take_ids(app)
 
     if redis_url is None:
         # Its warning says that nothing is recovered without Redis; here we do that ourselves.
@@ -214,3 +219,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._welcome.print((await engine.current()).statuses)
+            # Looking through all that was loaded would stop every answer for a while
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(YOUNG_OBJECTS)

@@ -6,7 +6,15 @@ from typing import assert_never
 from rich.console import Console
 from rich.text import Text
 
-from potluck.events import Event, PlanEvent, StepStatus, ToolCallEvent, ToolResultEvent
+from potluck.events import (
+    Event,
+    PictureEvent,
+    PlanEvent,
+    SourceEvent,
+    StepStatus,
+    ToolCallEvent,
+    ToolResultEvent,
+)
 from potluck.server.answer import Answer
 from potluck.server.turn import Happened, Parked, Part
 from potluck.terminal.countdown import Countdown
@@ -78,7 +86,7 @@ def lines_of(event: Event) -> list[str]:
     return [printable(line) for line in _lines(event)]
 
 
-def _lines(event: Event) -> list[str]:  # noqa: PLR0911 - one for each kind of event
+def _lines(event: Event) -> list[str]:  # noqa: C901, PLR0911 - one for each kind of event
     match event["type"]:
         case "step":
             return [f"· {event['text']}"]
@@ -90,6 +98,10 @@ def _lines(event: Event) -> list[str]:  # noqa: PLR0911 - one for each kind of e
             return [f"  {_cut(line)}" for line in event["text"].splitlines()[:SHOWN_LINES]]
         case "tool_result":
             return _result(event)
+        case "source":
+            return [_source(event)]
+        case "picture":
+            return [_picture(event)]
         case "failover":
             return [f"! {event['failed']} failed ({event['reason']}); asking the next one"]
         case "parked":
@@ -117,6 +129,16 @@ def _result(event: ToolResultEvent) -> list[str]:
     shown = [f"{mark} {_cut(lines[0])}", *(f"  {_cut(line)}" for line in lines[1:SHOWN_LINES])]
     hidden = len(lines) - SHOWN_LINES
     return [*shown, f"  … {hidden} more lines"] if hidden > 0 else shown
+
+
+def _source(event: SourceEvent) -> str:
+    title = " ".join(event["title"].split())
+    # The address stays whole, so that it can be opened from here.
+    return f"  ↗ {_cut(title)} {event['url']}" if title else f"  ↗ {event['url']}"
+
+
+def _picture(event: PictureEvent) -> str:
+    return f"  ▣ picture: {event['path'] or event['mime_type']}"
 
 
 def _cut(line: str) -> str:

@@ -99,6 +99,7 @@ STEPS = st.lists(
         st.tuples(st.just("reserve"), st.sets(INDEXES, min_size=1, max_size=6), AMOUNTS),
         st.tuples(st.just("settle"), st.integers(0, 5), st.none() | AMOUNTS),
         st.tuples(st.just("note"), INDEXES, st.sampled_from([0.5, 2, 3, 400])),
+        st.tuples(st.just("limit"), INDEXES, st.sampled_from([0.4, 1, 2.5])),
         st.tuples(
             st.just("move"),
             st.sampled_from([0.25, 20, 59.5, 60, 700, 3600, 86_400, 2_600_000, -0.5, -90, -4000]),
@@ -135,6 +136,8 @@ async def test_it_agrees_with_the_ledger_in_memory(pool: Pool, steps: list[tuple
             case "note":
                 await exact.note_use(account, windows[first], second)
                 await plain.note_use(account, windows[first], second)
+            case "limit":
+                windows[first] = replace(windows[first], limit=WINDOWS[first].limit * second)
         assert_same(await exact.uses(windows), await plain.uses(windows))
     await exact.aclose()
 

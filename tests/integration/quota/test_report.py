@@ -21,7 +21,7 @@ from potluck.quota.windows import Amounts, Deployment
 pytestmark = pytest.mark.integration
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-MODEL = Deployment("groq", "m", "k1")
+MODEL = Deployment("groq", "m")
 RULES = Rules(
     "groq",
     models={"m": Stated(Limits(requests_per_day=100, tokens_per_day=10_000))},
@@ -48,7 +48,7 @@ class Replica:
                 at=NOON,
                 provider="groq",
                 model="m",
-                key_id="k1",
+                key_id="",
                 task_type="general",
                 priority="interactive",
                 outcome="answered",
@@ -80,8 +80,8 @@ async def test_any_replica_tells_what_all_have_used(pool: Pool) -> None:
     report = await other.report()
 
     windows = {window.id: window for window in report.providers[0].models[0].windows}
-    assert windows["groq:k1/m:requests/day"].used == 40
-    assert windows["groq:k1/m:tokens/day"].used == 1600
+    assert windows["groq:/m:requests/day"].used == 40
+    assert windows["groq:/m:tokens/day"].used == 1600
     assert report.today is not None
     assert (report.today.sent, report.today.input_tokens) == (40, 1200)
     assert report.today.saved_usd == pytest.approx(40 * 40 / 1_000_000)

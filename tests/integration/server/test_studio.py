@@ -105,3 +105,28 @@ def test_our_doors_open_there_too(studio_url: str) -> None:
     assert "4" in answer.json()["choices"][0]["message"]["content"]
     invoked = httpx.post(f"{studio_url}/agent/invoke", json={"input": "What is 2+2?"}, timeout=30)
     assert "4" in str(invoked.json()["output"])
+
+
+def test_an_edited_chat_is_a_branch_here_too(studio_url: str, client: SyncLangGraphClient) -> None:
+    def say(*said: str) -> Any:
+        messages = [
+            {"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(said)
+        ]
+        return httpx.post(
+            f"{studio_url}/v1/chat/completions",
+            json={"model": "potluck", "messages": messages},
+            headers={"X-OpenWebUI-Chat-Id": "a chat with branches"},
+            timeout=60,
+        )
+
+    first = say("What is 2 + 3?")
+    answer = first.json()["choices"][0]["message"]["content"]
+    say("What is 2 + 3?", answer, "What is 4 + 5?")
+    say("What is 2 + 3?", answer, "What is 6 + 7?")
+    states: Any = client.threads.get_history(first.headers["x-potluck-thread-id"], limit=100)
+    parents = {(one["parent_checkpoint"] or {}).get("checkpoint_id") for one in states}
+    ends = [one for one in states if one["checkpoint"]["checkpoint_id"] not in parents]
+    asked = [
+        [m["content"] for m in one["values"]["messages"] if m["type"] == "human"] for one in ends
+    ]
+    assert asked == [["What is 2 + 3?", "What is 6 + 7?"], ["What is 2 + 3?", "What is 4 + 5?"]]

@@ -222,7 +222,8 @@ class TestSimulator:
         shipped = load_catalog(PROJECT_DIR / "config")
         found = {entry.provider.id: entry for entry in await statuses(shipped, Settings())}
         assert list(found) == list(shipped.providers)
-        assert all(entry.on and len(entry.keys) == 1 for entry in found.values())
+        assert all(entry.on for entry in found.values())
+        assert all(bool(one.keys) == bool(one.provider.api_key_env) for one in found.values())
         simulator = "http://127.0.0.1:9100"
         assert {name: entry.base_url for name, entry in found.items()} == {
             "google_gemini": f"{simulator}/google_gemini",

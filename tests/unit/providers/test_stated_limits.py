@@ -49,6 +49,30 @@ def test_groq_names_the_days_requests_and_the_minutes_tokens_without_their_perio
     assert day.source == "header x-ratelimit-limit-requests"
 
 
+@pytest.mark.parametrize(
+    ("left", "reset", "refills"),
+    [
+        pytest.param("7982", "134ms", True, id="so much flows back in that time"),
+        pytest.param("4000", "30s", True, id="half of it in half a minute"),
+        pytest.param("4000", "29.995s", True, id="rounded down to whole tokens"),
+        pytest.param("4000", "48s", False, id="a period that began at some time"),
+        pytest.param("7982", "60s", False, id="a minute from the first call"),
+        pytest.param("8000", "0s", None, id="nothing is used"),
+        pytest.param("4000", "soon", None, id="no time that can be read"),
+    ],
+)
+def test_the_reset_of_a_minute_shows_whether_it_flows_back(
+    left: str, reset: str, refills: bool | None
+) -> None:
+    headers = {
+        "x-ratelimit-limit-tokens": "8000",
+        "x-ratelimit-remaining-tokens": left,
+        "x-ratelimit-reset-tokens": reset,
+    }
+    [minute] = read("groq", headers, api="groq")
+    assert minute.refills is refills
+
+
 @pytest.mark.parametrize(("reset_s", "period"), [(41, "minute"), (9 * 3600, "day")])
 def test_openrouter_gives_the_moment_of_its_reset_in_milliseconds(
     reset_s: int, period: str

@@ -239,3 +239,43 @@ async def test_without_a_database_it_learns_all_the_same() -> None:
     learned.note(GROQ, [header("requests", "day", 50, 49)], uses=[])
     assert [lesson.limit for lesson in learned.lessons()] == [50]
     await learned.aclose()
+
+
+def refilled(used: float, *, refills: bool | None = True) -> StatedLimit:
+    left = 8000 - used
+    return StatedLimit(
+        "tokens", "minute", "header x", 8000, left, from_header=True, refills=refills
+    )
+
+
+def reset_of(scene: Scene) -> str:
+    found = scene.window("tokens", "minute")
+    assert found is not None
+    return found.reset
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_flows_back_again_and_again_is_known_to_refill(scene: Scene, known: bool) -> None:
+    scene.limits(Limits(tokens_per_minute=8000) if known else Limits())
+    scene.told(refilled(400))
+    scene.told(refilled(400))
+    scene.told(refilled(700))
+    assert reset_of(scene) == "rolling"
+    # Counted anew, from the larger of what it says and what is counted: calls are under way
+    assert scene.told(refilled(1000), used=1500) == [("tokens", "minute", 1500)]
+    assert reset_of(scene) == "refill"
+    scene.told(refilled(1000, refills=None))
+    assert reset_of(scene) == "refill"
+
+
+def test_a_reset_that_is_no_refills_ends_it(scene: Scene) -> None:
+    for used in (400, 700, 1000):
+        scene.told(refilled(used))
+    scene.told(refilled(1100, refills=False))
+    assert reset_of(scene) == "rolling"
+    # By chance, now and then
+    for used in (400, 700):
+        scene.told(refilled(used))
+    scene.told(refilled(1100, refills=False))
+    scene.told(refilled(1500))
+    assert reset_of(scene) == "rolling"

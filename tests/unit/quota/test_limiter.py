@@ -10,6 +10,7 @@ import pytest
 
 from potluck.errors import ErrorKind, ErrorScope
 from potluck.quota.budgets import BY_USER, GUARD_S, NO_LIMIT, Budgets, Rules, Stated
+from potluck.quota.learned import Learned
 from potluck.quota.limiter import (
     NobodyHasRoomError,
     QuotaLimiter,
@@ -23,7 +24,9 @@ from potluck.quota.waiting import Lines
 from potluck.quota.windows import Amounts, Deployment, Priority, StatedLimit, Use, Window
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
-M = Deployment("p", "m", "key-a")
+# Without a key nobody looks for limits that are unknown; KEYED is for that
+M = Deployment("p", "m")
+KEYED = Deployment("p", "m", "key-a")
 ONE = Amounts()
 
 
@@ -158,7 +161,7 @@ class TestBudgets:
         limiter = make(clock, Limits(requests_per_minute=1))
         await limiter.reserve(M, ONE)
         await limiter.reserve(Deployment("p", "m", "key-b"), ONE)
-        await limiter.reserve(Deployment("p", "other", "key-a"), ONE)
+        await limiter.reserve(Deployment("p", "other"), ONE)
         assert (await refusal(limiter)).fault.scope is ErrorScope.MODEL
 
     async def test_keys_may_share_one_budget(self, clock: FakeClock) -> None:
@@ -170,7 +173,7 @@ class TestBudgets:
         account = Stated(Limits(requests_per_minute=2))
         limiter = make(clock, Limits(), account=account)
         await limiter.reserve(M, ONE)
-        await limiter.reserve(Deployment("p", "other", "key-a"), ONE)
+        await limiter.reserve(Deployment("p", "other"), ONE)
         assert (await refusal(limiter)).fault.scope is ErrorScope.KEY
         await limiter.reserve(Deployment("p", "m", "key-b"), ONE)
 
@@ -184,6 +187,46 @@ class TestBudgets:
     async def test_stops_near_the_limit(self, clock: FakeClock) -> None:
         limiter = make(clock, Limits(requests_per_day=10), stop_at=0.9)
         for _ in range(9):
+            await limiter.reserve(M, ONE)
+        await refusal(limiter)
+
+    async def test_a_part_of_a_refilling_limit_flows_back_as_fast_as_it_may_be_used(
+        self, clock: FakeClock
+    ) -> None:
+        limits = Limits(tokens_per_minute=8000)
+        limiter = make(clock, limits, stop_at=0.01, resets=Resets(minute="refill"))
+        held = [await limiter.reserve(M, tokens(10)) for _ in range(8)]
+        assert (await refusal(limiter, tokens(10))).kind is ErrorKind.MINUTE
+        assert len(held) == 8
+        clock.advance(seconds=30)
+        for _ in range(4):
+            await limiter.reserve(M, tokens(10))
+        await refusal(limiter, tokens(10))
+
+    async def test_a_whole_refilling_limit_leaves_a_moment_for_the_providers_clock(
+        self, clock: FakeClock
+    ) -> None:
+        limits = Limits(tokens_per_minute=6000)
+        limiter = make(clock, limits, resets=Resets(minute="refill"))
+        await limiter.reserve(M, tokens(5900))
+        await refusal(limiter, tokens(100))
+        clock.advance(seconds=1)
+        await limiter.reserve(M, tokens(100))
+
+    async def test_what_people_have_used_of_a_refilling_day_is_the_same_for_all(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(
+            clock,
+            Limits(requests_per_day=100),
+            resets=Resets(day="refill"),
+            reserve_for_interactive=0.5,
+        )
+        for _ in range(90):
+            await (await limiter.reserve(M, ONE)).commit(ONE)
+        await refusal(limiter, priority="batch")
+        clock.advance(hours=2.4)
+        for _ in range(20):
             await limiter.reserve(M, ONE)
         await refusal(limiter)
 
@@ -232,6 +275,80 @@ class TestBudgets:
             ("tokens", "day"),
             ("concurrent", "call"),
         }
+
+
+class TestUnknownLimits:
+    async def test_one_call_at_a_time_is_sent(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits())
+        first = await limiter.reserve(KEYED, ONE)
+        error = await refusal(limiter, deployment=KEYED)
+        assert error.kind is ErrorKind.CONCURRENCY
+        # Another model on the account may share its limits, another account does not
+        await refusal(limiter, deployment=Deployment("p", "other", "key-a"))
+        await limiter.reserve(Deployment("p", "m", "key-b"), ONE)
+        await first.commit(ONE)
+        await limiter.reserve(KEYED, ONE)
+
+    async def test_whoever_waits_goes_on_when_the_one_before_is_answered(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits())
+        first = await limiter.reserve(KEYED, ONE)
+        waiting = [
+            asyncio.create_task(limiter.reserve(KEYED, ONE, patience_s=20)) for _ in range(2)
+        ]
+        await settle_down()
+        assert not any(task.done() for task in waiting)
+        await first.commit(ONE)
+        await settle_down()
+        assert [task.done() for task in waiting] == [True, False]
+        await (await waiting[0]).commit(ONE)
+        await settle_down()
+        assert waiting[1].done()
+
+    async def test_as_many_as_a_minute_has_granted_are_sent_at_once(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits())
+        for _ in range(5):
+            await (await limiter.reserve(KEYED, ONE)).commit(ONE)
+        await limiter.reserve(KEYED, ONE)
+        await refusal(limiter, deployment=KEYED)
+        clock.advance(minutes=2)
+        for _ in range(7):
+            await limiter.reserve(KEYED, ONE)
+        await refusal(limiter, deployment=KEYED)
+
+    async def test_a_call_that_was_not_refused_at_once_was_taken(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits())
+        await limiter.reserve(KEYED, ONE)
+        clock.advance(seconds=2)
+        await limiter.reserve(KEYED, ONE)
+
+    async def test_a_refused_call_grants_nothing(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits())
+        for _ in range(5):
+            await (await limiter.reserve(KEYED, ONE)).release()
+        await limiter.reserve(KEYED, ONE)
+        await refusal(limiter, deployment=KEYED)
+
+    async def test_those_who_wait_go_by_a_limit_as_soon_as_it_is_known(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits(), learned=Learned(clock=clock))
+        await limiter.reserve(KEYED, ONE)
+        waiting = [
+            asyncio.create_task(limiter.reserve(KEYED, ONE, patience_s=20)) for _ in range(3)
+        ]
+        await settle_down()
+        told = StatedLimit("requests", "minute", "header", 3, 2, from_header=True)
+        limiter.learn(KEYED, [told])
+        await settle_down()
+        assert [task.done() for task in waiting] == [True, True, True]
+        assert [task.exception() is None for task in waiting] == [True, True, False]
+
+    async def test_a_model_of_ones_own_is_sent_all(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits())
+        for _ in range(50):
+            await limiter.reserve(M, ONE)
 
 
 class TestWaiting:
@@ -536,7 +653,7 @@ class TestLearning:
         lessons = Lessons()
         limiter = make(clock, Limits(), learned=lessons)
         await limiter.reserve(M, ONE)
-        window = Window("p:key-a/m:requests/minute", "requests", "minute", 1)
+        window = Window("p:/m:requests/minute", "requests", "minute", 1)
         lessons.lowered = (window,)
         await refusal(limiter)
 

@@ -1,6 +1,6 @@
 """The ledger in memory against a plain list of all uses, and its promises one by one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -151,6 +151,39 @@ async def test_a_refilling_window_flows_back_evenly(ledger: MemoryLedger, clock:
     assert error.until == clock.now + timedelta(seconds=4)
     clock.move(4)
     await ledger.reserve(claim(window, input_tokens=100))
+
+
+async def test_a_limit_that_is_lowered_is_waited_for_no_longer_than_a_period(
+    ledger: MemoryLedger, clock: FakeClock
+) -> None:
+    wide = Window("t", "tokens", "minute", 8000, "refill")
+    await ledger.reserve(claim(wide, input_tokens=7500))
+    clock.move(3)
+    narrow = replace(wide, limit=80)
+    error = await refused(ledger, claim(narrow, input_tokens=50))
+    assert error.until is not None
+    assert timedelta(seconds=37) < error.until - clock.now < timedelta(seconds=38)
+    assert await used(ledger, narrow) == 80
+    clock.move(60)
+    assert await used(ledger, narrow) == 0
+
+
+async def test_a_lower_ceiling_changes_nothing_of_what_is_used(
+    ledger: MemoryLedger, clock: FakeClock
+) -> None:
+    whole = Window("t", "requests", "day", 1000, "refill", flows=1000)
+    for _ in range(900):
+        await ledger.reserve(claim(whole))
+    reserved = replace(whole, limit=800)
+    await refused(ledger, claim(reserved))
+    clock.move(864)
+    assert await used(ledger, whole) == pytest.approx(890)
+
+
+async def test_of_a_part_of_a_limit_no_more_is_used_than_the_part(ledger: MemoryLedger) -> None:
+    window = Window("t", "tokens", "minute", 80, "refill")
+    await ledger.note_use("groq:1", window, 7500)
+    assert await used(ledger, window) == 80
 
 
 async def test_nonsense_is_refused_when_asked_for_and_counts_as_held_when_settled(

@@ -54,7 +54,11 @@ class FakeServer:
         return {"status": self.status}
 
     async def get_state(self, _: str) -> Any:
-        return {"interrupts": self.interrupts, "tasks": [{"interrupts": self.interrupts}]}
+        return {
+            "interrupts": self.interrupts,
+            "tasks": [{"interrupts": self.interrupts}],
+            "metadata": {"chat_asked": "digest", "user_id": "anonymous"},
+        }
 
     async def create(self, thread_id: str, assistant_id: str, **options: Any) -> None:
         if self.refusals:
@@ -88,7 +92,8 @@ async def test_a_due_run_goes_on_as_it_was(parking: ParkedRuns) -> None:
     assert (thread_id, assistant) == ("t", "assistant")
     assert list(options["command"]["resume"]) == ["p1"], "an approval is not answered"
     assert options["context"] == {"model": "a/b"}
-    assert options["config"] == {"recursion_limit": 77}
+    marks = {"chat_asked": "digest"}
+    assert options["config"] == {"metadata": marks, "recursion_limit": 77}
     assert await parking.list() == []
 
 

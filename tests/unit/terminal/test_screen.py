@@ -107,6 +107,17 @@ def test_output_of_a_running_tool_is_shown_cut_and_without_control_characters() 
     assert all(len(line) <= 162 for line in shown_lines)
 
 
+def test_pages_and_pictures_are_named_so_that_they_can_be_opened() -> None:
+    url = f"https://example.com/{'x' * 200}"
+    (page,) = lines(type="source", id="1", url=url, title="On\ntea", text="leaves")
+    assert page == f"  ↗ On tea {url}"
+    (untitled,) = lines(type="source", id="1", url="https://e.com", title="", text="")
+    assert untitled == "  ↗ https://e.com"
+    picture = {"type": "picture", "id": "1", "mime_type": "image/png", "base64": "cG5n"}
+    assert lines(**picture, path="images/a.png") == ["  ▣ picture: images/a.png"]
+    assert lines(**picture, path="") == ["  ▣ picture: image/png"]
+
+
 def test_failover_and_verdict_say_why() -> None:
     (failover,) = lines(type="failover", failed="groq/x", reason="day quota spent")
     assert "groq/x" in failover
