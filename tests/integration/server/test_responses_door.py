@@ -14,6 +14,7 @@ from langgraph_sdk.client import LangGraphClient
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
+from potluck.server.turn import text_of
 from potluck.simulator.reply import Delay, Reply
 from tests.conftest import PotluckServer
 
@@ -116,7 +117,7 @@ async def test_a_response_leads_on_from_another_on_its_thread(
     assert second.previous_response_id == first.id
     assert seen_by_model(server) == ["I am Ann", first.output_text, "Who am I?"]
     state: Any = await langgraph.threads.get_state(str(thread))
-    assert [message["content"] for message in state["values"]["messages"]] == [
+    assert [text_of(message) for message in state["values"]["messages"]] == [
         "I am Ann",
         first.output_text,
         "Who am I?",
