@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from potluck.quota.call_hours import HourSum, add_up_hours
 from potluck.quota.call_sums import CallSum, PricedCall, add_up
 
 MOST_CALLS = 10_000
@@ -27,6 +28,10 @@ class CallMemory:
             (one for one in self._sums if one.day >= since),
             key=lambda one: (one.day, one.provider, one.model, one.outcome),
         )
+
+    async def hours(self, since: datetime) -> list[HourSum]:
+        """The sums of the calls from then on, oldest hour first."""
+        return add_up_hours(call for call in self.calls if call.record.at >= since)
 
     async def forget(self, before: datetime) -> None:
         """Drop the calls from before that moment; their sums stay."""

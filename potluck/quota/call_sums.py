@@ -1,9 +1,8 @@
 """What calls come to, added up for a day, a model and an outcome."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Protocol
 
 from potluck.quota.calls import CallRecord, Outcome
 
@@ -37,19 +36,6 @@ class CallSum:
     duration_s: float = 0.0
     batches: int = 0
     batched_steps: int = 0
-
-
-class CallStore(Protocol):
-    """Where calls are kept."""
-
-    async def write(self, calls: Sequence[PricedCall]) -> None:
-        """Keep the calls. Raises DatabaseError when it cannot now; then none of them is kept."""
-
-    async def sums(self, since: date) -> list[CallSum]:
-        """The sums of that day and those after it, oldest first. Raises DatabaseError."""
-
-    async def forget(self, before: datetime) -> None:
-        """Drop the calls from before that moment; their sums stay. Raises DatabaseError."""
 
 
 def day_of(at: datetime) -> date:

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from potluck.errors import DatabaseError
 from potluck.pool import Pool
+from potluck.quota.call_hours import HourSum
 from potluck.quota.call_sums import CallSum, PricedCall
 
 TIMEOUT_S = 5.0
@@ -60,6 +61,21 @@ GROUP BY day, provider, model, outcome
 ORDER BY day, provider, model, outcome
 """
 
+_HOURS = """
+SELECT date_trunc('hour', at, 'UTC') AS hour, max(at) AS last_at,
+       (date_trunc('hour', at, 'UTC') AT TIME ZONE 'UTC')::date AS day,
+       provider, model, outcome, error, count(*) AS calls,
+       sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
+       coalesce(sum(cost_usd), 0) AS cost_usd,
+       count(*) FILTER (WHERE cost_usd IS NULL) AS unpriced,
+       sum(duration_s::double precision) AS duration_s,
+       count(*) FILTER (WHERE parts > 1) AS batches,
+       coalesce(sum(parts) FILTER (WHERE parts > 1), 0) AS batched_steps
+FROM calls WHERE at >= %s
+GROUP BY 1, provider, model, outcome, error
+ORDER BY 1, provider, model, outcome, error NULLS FIRST
+"""
+
 _FORGET = """
 DELETE FROM calls WHERE (writer, number) IN (
     SELECT writer, number FROM calls WHERE at < %s LIMIT %s
@@ -99,6 +115,15 @@ class CallTable:
             connection.cursor(row_factory=class_row(CallSum)) as cursor,
         ):
             await cursor.execute(_SUMS, [since])
+            return await cursor.fetchall()
+
+    async def hours(self, since: datetime) -> list[HourSum]:
+        """The sums of the calls from then on, oldest hour first. Raises DatabaseError."""
+        async with (
+            self._connection() as connection,
+            connection.cursor(row_factory=class_row(HourSum)) as cursor,
+        ):
+            await cursor.execute(_HOURS, [since])
             return await cursor.fetchall()
 
     async def forget(self, before: datetime) -> None:

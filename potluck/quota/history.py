@@ -10,8 +10,10 @@ from typing import Self
 
 from potluck.errors import DatabaseError
 from potluck.pool import Pool
+from potluck.quota.call_hours import HourSum, hour_of
 from potluck.quota.call_memory import CallMemory
-from potluck.quota.call_sums import CallStore, CallSum, PricedCall, day_of
+from potluck.quota.call_store import CallStore
+from potluck.quota.call_sums import CallSum, PricedCall, day_of
 from potluck.quota.call_table import CallTable
 from potluck.quota.calls import CallRecord, Price
 
@@ -99,6 +101,14 @@ class CallHistory:
         """
         await self.flush()
         return await self._store.sums(self.today() - timedelta(days=days - 1))
+
+    async def hours(self, count: int) -> list[HourSum]:
+        """The sums of the present hour and those before it, `count` in all, oldest first.
+
+        This process's own calls are all in it. Raises DatabaseError.
+        """
+        await self.flush()
+        return await self._store.hours(hour_of(self._clock()) - timedelta(hours=count - 1))
 
     def today(self) -> date:
         """The UTC day it is."""

@@ -46,6 +46,7 @@ class ProviderState:
     reason: str
     paid: bool = False
     accounts: Sequence[AccountState] = ()
+    key_url: str | None = None
 
 
 class UsesSource(Protocol):
@@ -95,7 +96,12 @@ async def _provider(state: ProviderState, limits: UsesSource, now: datetime) -> 
         _model(account, await limits.uses(account.deployment), now) for account in state.accounts
     ]
     return ProviderReport(
-        id=state.id, on=state.on, reason=state.reason, paid=state.paid, models=tuple(models)
+        id=state.id,
+        on=state.on,
+        reason=state.reason,
+        paid=state.paid,
+        models=tuple(models),
+        key_url=state.key_url,
     )
 
 
@@ -151,11 +157,13 @@ def _window(use: Use) -> WindowReport:
 
 def _advice(uses: Sequence[Use], now: datetime) -> AdviceReport:
     advice = advise(uses, now)
+    end = advice.exhausted_at
     return AdviceReport(
         status=advice.status,
         window=advice.window.id if advice.window else None,
         used_share=advice.used_share,
-        exhausted_at=advice.exhausted_at,
+        # An estimate, which would be another one in every report
+        exhausted_at=end.replace(second=0, microsecond=0) if end else None,
         resets_at=advice.resets_at,
     )
 
@@ -182,20 +190,17 @@ def _days(
 
 
 def _day(day: date, sums: Sequence[CallSum], paid: Collection[str]) -> DayReport:
-    places = sorted({(one.provider, one.model) for one in sums})
-    return DayReport(
-        day=day,
-        totals=total(sums, paid),
-        models=tuple(
-            ModelDay(
-                provider=provider,
-                model=model,
-                totals=total(
-                    [one for one in sums if (one.provider, one.model) == (provider, model)], paid
-                ),
-            )
-            for provider, model in places
-        ),
+    return DayReport(day=day, totals=total(sums, paid), models=model_days(sums, paid))
+
+
+def model_days(sums: Sequence[CallSum], paid: Collection[str]) -> tuple[ModelDay, ...]:
+    """What the sums come to, model by model."""
+    places: dict[tuple[str, str], list[CallSum]] = {}
+    for one in sums:
+        places.setdefault((one.provider, one.model), []).append(one)
+    return tuple(
+        ModelDay(provider=provider, model=model, totals=total(places[provider, model], paid))
+        for provider, model in sorted(places)
     )
 
 

@@ -87,6 +87,8 @@ class ProviderReport(_Form):
     """Why it is on or off."""
     paid: bool
     models: tuple[ModelReport, ...]
+    key_url: str | None = None
+    """The page where its key is to be had."""
 
 
 class Totals(_Form):
@@ -119,7 +121,7 @@ class Totals(_Form):
 
 
 class ModelDay(_Form):
-    """One model's part of a day."""
+    """One model's part of a day, or of some hours."""
 
     provider: str
     model: str

@@ -6,8 +6,10 @@ from potluck.engine import Engine
 from potluck.providers.catalog import OFFLINE
 from potluck.providers.chain import Chain
 from potluck.providers.outages import Outage
+from potluck.quota.hours_report import HoursReport, build_hours
 from potluck.quota.report import AccountState, ProviderState, build_report, is_full
 from potluck.quota.report_form import OutageReport, QuotaReport
+from potluck.server.ownership import own_of
 
 
 async def report_of(used: Engine, *, days: int = 1) -> QuotaReport:
@@ -22,6 +24,19 @@ async def report_of(used: Engine, *, days: int = 1) -> QuotaReport:
     )
 
 
+async def own_part_of(report: QuotaReport) -> QuotaReport:
+    """The report with no parked runs but the caller's own; an admin sees all."""
+    own = await own_of(run.thread_id for run in report.parked)
+    parked = tuple(run for run in report.parked if run.thread_id in own)
+    return report.model_copy(update={"parked": parked})
+
+
+async def hours_of(used: Engine, *, hours: int) -> HoursReport:
+    """The calls of the last `hours` hours."""
+    paid = {status.provider.id for status in used.statuses if status.provider.paid}
+    return await build_hours(used.history, paid=paid, now=datetime.now(UTC), hours=hours)
+
+
 def provider_states(used: Engine) -> list[ProviderState]:
     """Each provider of the catalog, as this process sees it."""
     accounts = _accounts(used.chain)
@@ -32,6 +47,7 @@ def provider_states(used: Engine) -> list[ProviderState]:
             reason=status.reason,
             paid=status.provider.paid,
             accounts=tuple(accounts.get(status.provider.id, ())),
+            key_url=status.provider.get_key_url,
         )
         for status in used.statuses
         if status.provider.id != OFFLINE

@@ -34,6 +34,7 @@ class Welcome:
         console.print("                               model     potluck")
         console.print(f"  LangGraph Studio             [cyan]{studio}[/cyan]")
         console.print(f"  LangServe playground         [cyan]{url}/agent/playground/[/cyan]")
+        console.print(f"  Dashboard                    [cyan]{url}/dashboard[/cyan]")
         console.print("  Terminal                     uv run potluck chat")
         if self.env_file_is_new:
             console.print(f"\n  Made {self.settings.potluck_env_file}: your keys go there.")

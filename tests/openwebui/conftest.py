@@ -10,12 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, StorageState, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, StorageState, ViewportSize
 from ruamel.yaml import YAML
 
 from potluck.simulator.reply import Reply
 from potluck.simulator.request import ModelRequest
 from potluck.simulator.server import SimulatorServer
+from tests.chromium import chromium, missing
 from tests.conftest import PotluckServer, make_home, remove
 from tests.openwebui.chat_page import ANSWER_TIMEOUT_MS, ChatPage
 from tests.openwebui.installation import cache_folder, install
@@ -23,7 +24,6 @@ from tests.openwebui.open_webui import OpenWebUI
 
 KEY = "secret-of-open-webui"
 WAIT_LIMIT_S = 4
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 # As wide as a small laptop, with the sidebar folded.
 VIEW: ViewportSize = {"width": 1280, "height": 800}
 TITLE = "Tea and arithmetic"
@@ -35,26 +35,10 @@ TASKS = {
 PAGE = b"<!doctype html><title>On tea</title><article><p>Tea is steeped for minutes.</p></article>"
 
 
-def missing(what: str, fix: str) -> None:
-    """Skip, or fail where everything must be there."""
-    if os.environ.get("POTLUCK_TEST_REQUIRE_ALL") == "1":
-        pytest.fail(f"{what} is missing: {fix}")
-    pytest.skip(f"{what} is missing: {fix}")
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium as the system has it (POTLUCK_TEST_CHROMIUM, or from the PATH)."""
-    named = os.environ.get("POTLUCK_TEST_CHROMIUM")
-    program = named or next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    if program is None:
-        missing("Chromium", "`apt install chromium`, or name one in POTLUCK_TEST_CHROMIUM")
-    # Chromium's own sandbox does not start as root.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=arguments)
+    with chromium() as running:
         yield running
-        running.close()
 
 
 @dataclass(frozen=True)

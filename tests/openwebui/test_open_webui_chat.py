@@ -1,12 +1,14 @@
 """Chatting in Open WebUI: streams, steps, titles, stop, edit, regenerate."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
-from playwright.sync_api import expect
+from playwright.sync_api import StorageState, expect
 
 from potluck.simulator.reply import Delay, Reply
 from potluck.simulator.request import ModelRequest
@@ -14,6 +16,7 @@ from potluck.simulator.server import SimulatorServer
 from tests.conftest import PotluckServer
 from tests.openwebui.chat_page import ChatPage
 from tests.openwebui.conftest import KEY, TITLE
+from tests.openwebui.open_webui import OpenWebUI
 
 pytestmark = [pytest.mark.openwebui, pytest.mark.timeout(600)]
 
@@ -22,8 +25,15 @@ Asked = Callable[[], list[ModelRequest]]
 
 
 @pytest.fixture
-def langgraph(potluck: PotluckServer) -> Iterator[SyncLangGraphClient]:
-    with get_sync_client(url=potluck.url, headers={"Authorization": f"Bearer {KEY}"}) as client:
+def langgraph(
+    potluck: PotluckServer, open_webui: OpenWebUI, visitor: StorageState
+) -> Iterator[SyncLangGraphClient]:
+    """Sees what belongs to the visitor, the one user of that Open WebUI."""
+    assert visitor
+    with closing(sqlite3.connect(open_webui.data / "webui.db")) as database:
+        (user,) = database.execute("SELECT id FROM user").fetchone()
+    headers = {"Authorization": f"Bearer {KEY}", "X-OpenWebUI-User-Id": user}
+    with get_sync_client(url=potluck.url, headers=headers) as client:
         yield client
 
 

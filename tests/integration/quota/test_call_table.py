@@ -8,6 +8,7 @@ import pytest
 
 from potluck.errors import DatabaseError
 from potluck.pool import Pool, pool_to
+from potluck.quota.call_hours import add_up_hours
 from potluck.quota.call_sums import PricedCall, add_up
 from potluck.quota.call_table import CallTable
 from potluck.quota.calls import CallRecord, Price
@@ -64,6 +65,29 @@ async def test_sums_are_those_of_the_plain_model(pool: Pool) -> None:
     plain = sorted(add_up(calls), key=lambda s: (s.day, s.provider, s.model, s.outcome))
     assert await table.sums(date(2000, 1, 1)) == plain
     assert await table.sums(date(2026, 11, 20)) == [s for s in plain if s.day.day >= 20]
+
+
+async def test_hours_are_those_of_the_plain_model(pool: Pool) -> None:
+    calls = [
+        call(
+            number,
+            cost_usd=0.25 if number % 3 else None,
+            at=NOON - timedelta(minutes=37 * number),
+            model=f"m{number % 2}",
+            outcome="failed" if number % 5 == 0 else "answered",
+            error=("minute" if number % 2 else "auth") if number % 5 == 0 else None,
+            input_tokens=number,
+            duration_s=0.5,
+            parts=1 + number % 3,
+        )
+        for number in range(40)
+    ]
+    table = CallTable(pool)
+    await table.write(calls)
+    for since in (NOON - timedelta(days=9), NOON - timedelta(hours=7)):
+        plain = add_up_hours(one for one in calls if one.record.at >= since)
+        assert await table.hours(since) == plain
+    assert len(plain) < len(calls)
 
 
 async def test_a_row_holds_everything_of_its_call(pool: Pool) -> None:
@@ -147,7 +171,7 @@ async def test_a_figure_that_no_column_can_hold_costs_only_its_own_call(
 async def test_a_database_that_is_gone_is_told(postgres_url: str) -> None:
     async with pool_to(postgres_url) as pool:
         table = CallTable(pool)
-    for attempt in (table.write([call(0)]), table.sums(NOON.date()), table.forget(NOON)):
+    for attempt in (table.write([call(0)]), table.sums(NOON.date()), table.hours(NOON)):
         with pytest.raises(DatabaseError, match="usage history"):
             await attempt
 
