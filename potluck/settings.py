@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote, urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
@@ -23,6 +25,12 @@ _PLAIN = frozenset(
     | {"POTLUCK_ENV_FILE", "POTLUCK_HOME"}
 )
 _KEY = re.compile(r"[!-9;-~]+(:[!-9;-~]+(:(user|admin))?)?")
+SHORTEST_SECRET_CHARS = 6
+"""What is shorter stands in texts by chance."""
+_known: set[str] = set()
+_ORIGIN = re.compile(r"https?://[^/?#\s*]+")
+_TAKEN_NAMES = frozenset({"anonymous", "system"})
+STUDIO_ORIGIN = "https://smith.langchain.com"
 
 
 def _default_home() -> Path:
@@ -31,6 +39,15 @@ def _default_home() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/potluck")
     return Path(platformdirs.user_data_dir("potluck", appauthor=False))
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One of POTLUCK_API_KEYS; one without a name is known by its secret alone."""
+
+    name: str
+    secret: SecretStr
+    role: Literal["user", "admin"] = "user"
 
 
 class Settings(BaseSettings):
@@ -47,6 +64,8 @@ class Settings(BaseSettings):
     potluck_simulator: AnyHttpUrl | None = None
     potluck_api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     potluck_openwebui_jwt_secret: SecretStr | None = None
+    potluck_requests_per_minute: int = Field(default=0, ge=0)
+    potluck_cors_origins: Annotated[tuple[str, ...], NoDecode] = (STUDIO_ORIGIN,)
     potluck_log_level: str = "warning"
     potluck_sandbox: Literal["auto", "host", "off"] = "auto"
     potluck_sandbox_python: Path | None = None
@@ -82,7 +101,21 @@ class Settings(BaseSettings):
                 "must be name:secret or name:secret:role (user or admin), separated by commas, "
                 "in printable ASCII without spaces or further colons"
             )
+        if any(key.partition(":")[0] in _TAKEN_NAMES and ":" in key for key in keys):
+            raise ValueError(f"must not use the names {' and '.join(sorted(_TAKEN_NAMES))}")
         return keys
+
+    @field_validator("potluck_cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(one.strip().rstrip("/") for one in value.split(",") if one.strip())
+        if any(_ORIGIN.fullmatch(one) is None for one in origins):
+            raise ValueError(
+                "must be origins such as https://chat.example.com, separated by commas"
+            )
+        return origins
 
     @field_validator("potluck_log_level")
     @classmethod
@@ -107,7 +140,7 @@ class Settings(BaseSettings):
         # pydantic-settings takes the file as an argument that its types do not declare
         extra: dict[str, Any] = {"_env_file": file, "potluck_env_file": file}
         try:
-            return cls(**extra)
+            loaded = cls(**extra)
         except ValidationError as error:
             wrong = "; ".join(
                 f"{str(item['loc'][0]).upper()} {item['msg'].removeprefix('Value error, ')}"
@@ -117,16 +150,22 @@ class Settings(BaseSettings):
                 f"A setting cannot be used: {wrong}.",
                 fix=f"Mend it in the environment or in {file}.",
             ) from error
+        _remember(loaded)
+        return loaded
 
     @cached_property
     def _file_values(self) -> dict[str, str | None]:
         return dotenv_values(self.potluck_env_file) if self.potluck_env_file.is_file() else {}
 
     @property
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        """POTLUCK_API_KEYS, each written `name:secret[:role]` or as a bare secret."""
+        return tuple(_api_key(key.get_secret_value()) for key in self.potluck_api_keys)
+
+    @property
     def api_secrets(self) -> tuple[SecretStr, ...]:
-        """The secrets of POTLUCK_API_KEYS, each written `name:secret[:role]` or bare."""
-        written = (key.get_secret_value().split(":") for key in self.potluck_api_keys)
-        return tuple(SecretStr(parts[1] if len(parts) > 1 else parts[0]) for parts in written)
+        """The secrets of POTLUCK_API_KEYS."""
+        return tuple(key.secret for key in self.api_keys)
 
     @property
     def plain_environment(self) -> dict[str, str]:
@@ -144,8 +183,25 @@ class Settings(BaseSettings):
 
     def key(self, name: str) -> SecretStr | None:
         """The provider key in the variable `name`, or None when unset or blank."""
-        value = os.environ.get(name) or self._file_values.get(name) or ""
-        return SecretStr(value.strip()) if value.strip() else None
+        value = (os.environ.get(name) or self._file_values.get(name) or "").strip()
+        _known.add(value)
+        return SecretStr(value) if value else None
+
+
+def hide_secrets(text: str) -> str:
+    """The text without any key, secret or password that this process has read."""
+    for secret in sorted(_known, key=len, reverse=True):
+        if len(secret) >= SHORTEST_SECRET_CHARS:
+            text = text.replace(secret, "[key]")
+    return text
+
+
+def _remember(settings: Settings) -> None:
+    urls = (settings.database_url, settings.redis_url)
+    _known.update(unquote(urlsplit(url.get_secret_value()).password or "") for url in urls if url)
+    _known.update(secret.get_secret_value() for secret in settings.api_secrets)
+    if settings.potluck_openwebui_jwt_secret is not None:
+        _known.add(settings.potluck_openwebui_jwt_secret.get_secret_value())
 
 
 def program_to_enter() -> str:
@@ -156,6 +212,13 @@ def program_to_enter() -> str:
 def env_file() -> Path:
     """The file that settings and keys are read from: POTLUCK_ENV_FILE, or .env in the project."""
     return Path(os.environ.get("POTLUCK_ENV_FILE") or PROJECT_DIR / ".env").expanduser().resolve()
+
+
+def _api_key(written: str) -> ApiKey:
+    parts = written.split(":")
+    if len(parts) == 1:
+        return ApiKey("", SecretStr(written))
+    return ApiKey(parts[0], SecretStr(parts[1]), "admin" if parts[2:] == ["admin"] else "user")
 
 
 def _refuse_unreadable(file: Path) -> None:

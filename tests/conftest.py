@@ -108,6 +108,21 @@ def start_server() -> Iterator[Callable[..., PotluckServer]]:
         remove(server)
 
 
+@pytest.fixture(scope="module")
+def make_server() -> Iterator[Callable[..., PotluckServer]]:
+    """As `start_server`, for servers that all tests of a module share."""
+    started: list[PotluckServer] = []
+
+    def start(**options: object) -> PotluckServer:
+        server = PotluckServer(make_home(), **options)  # type: ignore[arg-type] # passed through
+        started.append(server)
+        return server.start()
+
+    yield start
+    for server in started:
+        remove(server)
+
+
 def remove(server: PotluckServer) -> None:
     server.stop()
     shutil.rmtree(server.home)

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from potluck.settings import hide_secrets
+
 _MAX_TEXT = 400
 _SECRETS = (
     re.compile(r"\b(?:sk|gsk|hf|nvapi|csk|pk|tgp|xai|AIza)[-_]?[A-Za-z0-9_-]{12,}"),
@@ -47,6 +49,7 @@ def read_failure(error: BaseException) -> Failure:
 
 def redact(text: str) -> str:
     """The text in one line without anything that looks like a key, cut to a readable length."""
+    text = hide_secrets(text)
     for pattern in _SECRETS:
         text = pattern.sub(lambda m: (m.group(1) if m.re.groups else "") + "[key]", text)
     text = " ".join(text.split()).rstrip(".")

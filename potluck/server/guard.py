@@ -1,20 +1,25 @@
-"""The guard at every door: keys, and no way in for a page of a foreign site."""
+"""The guard at every door: who asks, how often, and no way in for a page of a foreign site."""
 
-import hashlib
-import hmac
 from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from potluck.server.auth_keys import ActingError, Keyring
+from potluck.server.auth_rates import Rates
+from potluck.server.forwarded_user import ForwardedUserError
+from potluck.server.ownership import Caller, asked_by
 from potluck.server.request_ids import HEADER, id_of
+from potluck.settings import STUDIO_ORIGIN
 
-STUDIO_ORIGIN = "https://smith.langchain.com"
 OPEN_PATHS = frozenset({"/health", "/live", "/ready"})
+# Pages without data, into which the key is typed.
+KEYLESS_PAGES = frozenset({"/dashboard", "/dashboard/"})
+NOBODY = Caller(role="user")
+POLICY_VIOLATION = 1008
 
 
 def is_loopback(host: str) -> bool:
@@ -30,45 +35,72 @@ class Guard:
 
     Without keys the server listens on loopback only. Then a browser could still be led here by a
     foreign page, so the Host must be a loopback name (DNS rebinding) and the Origin, if any, ours
-    or Studio's.
+    or one of `origins`. Behind it `ownership.caller` tells who asks.
     """
 
-    def __init__(self, app: ASGIApp, *, secrets: Iterable[SecretStr], internal_key: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        keyring: Keyring,
+        rates: Rates | None = None,
+        origins: Iterable[str] = (STUDIO_ORIGIN,),
+    ) -> None:
         self.app = app
-        self._digests = [_digest(secret.get_secret_value()) for secret in secrets]
-        self._internal = _digest(internal_key)
+        self._keyring = keyring
+        self._rates = rates or Rates(0)
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 or 403, or pass the request on."""
-        if scope["type"] != "http" or scope["method"] == "OPTIONS":
+        """Answer 401, 403 or 429, or pass the request on."""
+        if scope["type"] == "lifespan" or scope.get("method") == "OPTIONS":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(headers, scope["path"])
-        if refusal is not None:
-            refusal.headers[HEADER] = id_of(headers.get(HEADER))
-        await (refusal or self.app)(scope, receive, send)
+        found = self._admit(headers, scope["path"])
+        if isinstance(found, Caller):
+            with asked_by(found):
+                await self.app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        found.headers[HEADER] = id_of(headers.get(HEADER))
+        await found(scope, receive, send)
 
-    def _refusal(self, headers: Headers, path: str) -> Response | None:
+    def _admit(self, headers: Headers, path: str) -> Caller | Response:
+        """Who asks, or why he may not."""
         if path in OPEN_PATHS:
-            return None
-        if self._digests:
-            return None if self._known(headers) else _unauthorized()
+            return NOBODY
+        if not self._keyring.has_keys:
+            foreign = self._foreign(headers)
+            if foreign is not None:
+                return _forbidden(foreign)
+        elif path in KEYLESS_PAGES:
+            return NOBODY
+        return self._identify(headers)
+
+    def _identify(self, headers: Headers) -> Caller | Response:
+        try:
+            found = self._keyring.caller_of(headers)
+        except ActingError as error:
+            return _forbidden(str(error))
+        except ForwardedUserError as error:
+            return _error(401, str(error), "invalid_user_token")
+        if found is None:
+            return _unauthorized()
+        wait_s = 0 if found.is_internal else self._rates.take(found.key)
+        return _too_many(wait_s) if wait_s else found
+
+    def _foreign(self, headers: Headers) -> str | None:
+        """What is foreign about a request that must come from this machine."""
         host = headers.get("host", "")
         if not is_loopback(_host_in(f"//{host}")):
-            return _forbidden(f"Host {host!r} is not this machine. Use 127.0.0.1, or set keys.")
+            return f"Host {host!r} is not this machine. Use 127.0.0.1, or set keys."
         origin = headers.get("origin", "")
-        if origin and origin != STUDIO_ORIGIN and not is_loopback(_host_in(origin)):
-            return _forbidden(f"Pages of {origin} may not use this server.")
+        if origin and origin not in self._origins and not is_loopback(_host_in(origin)):
+            return f"Pages of {origin} may not use this server: see POTLUCK_CORS_ORIGINS."
         return None
-
-    def _known(self, headers: Headers) -> bool:
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        given = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
-        digest = _digest(given.strip())
-        # Every comparison is made, so that the time tells nothing.
-        matches = [hmac.compare_digest(digest, known) for known in [*self._digests, self._internal]]
-        return any(matches)
 
 
 def _host_in(url: str) -> str:
@@ -78,24 +110,37 @@ def _host_in(url: str) -> str:
         return ""
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
-
-
 def _unauthorized() -> Response:
     return _error(
         401,
         "A valid key is needed: send `Authorization: Bearer <key>` with a key of POTLUCK_API_KEYS.",
         "invalid_api_key",
-        {"WWW-Authenticate": "Bearer"},
+        headers={"WWW-Authenticate": "Bearer"},
     )
 
 
 def _forbidden(message: str) -> Response:
-    return _error(403, message, "forbidden", {})
+    return _error(403, message, "forbidden")
 
 
-def _error(status: int, message: str, code: str, headers: dict[str, str]) -> Response:
+def _too_many(wait_s: int) -> Response:
+    return _error(
+        429,
+        f"This key has made too many requests. Try again in {wait_s} s.",
+        "rate_limit_exceeded",
+        kind="rate_limit_error",
+        headers={"Retry-After": str(wait_s)},
+    )
+
+
+def _error(
+    status: int,
+    message: str,
+    code: str,
+    *,
+    kind: str = "invalid_request_error",
+    headers: dict[str, str] | None = None,
+) -> Response:
     """OpenAI's shape, with LangGraph's `detail` beside it: both kinds of client show the text."""
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    error = {"message": message, "type": kind, "param": None, "code": code}
     return JSONResponse({"error": error, "detail": message}, status, headers=headers)

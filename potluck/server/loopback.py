@@ -1,34 +1,63 @@
 """Our doors' way to the LangGraph API of this very server."""
 
+import httpx
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from potluck.server.address import Address, served
+from potluck.server.auth_keys import ACT_FOR_HEADER
+from potluck.server.ownership import acting_user
 
 # A run may wait long for a model; the doors end it when their own client leaves.
 READ_TIMEOUT_S = 3600.0
 CONNECT_TIMEOUT_S = 5.0
+CONNECT_RETRIES = 5
+MOST_USERS = 1_000
+"""Clients kept at hand; one costs little to make again."""
 
-_clients: dict[Address | None, LangGraphClient] = {}
+_TIMEOUTS = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S, READ_TIMEOUT_S, CONNECT_TIMEOUT_S)
+
+_transports: dict[Address, httpx.AsyncHTTPTransport] = {}
+_clients: dict[tuple[Address | None, str], LangGraphClient] = {}
 
 
 def client() -> LangGraphClient:
-    """The client to this server: over loopback, or in process under `langgraph dev`."""
+    """The client to this server, which acts for whoever asks now.
+
+    Over loopback, or in process under `langgraph dev`, where it acts for nobody.
+    """
     address = served()
-    if address not in _clients:
-        _clients[address] = _connect(address)
-    return _clients[address]
+    place = (address, acting_user() if address else "")
+    if place not in _clients:
+        if len(_clients) >= MOST_USERS:
+            # Their connections are the transport's, which stays.
+            _clients.clear()
+        _clients[place] = _connect(*place)
+    return _clients[place]
 
 
 async def close() -> None:
-    """Close every client made here."""
-    while _clients:
-        _, opened = _clients.popitem()
-        await opened.aclose()
+    """Close everything that was opened here."""
+    in_process = [made for (address, _), made in _clients.items() if address is None]
+    _clients.clear()
+    for made in in_process:
+        await made.aclose()
+    while _transports:
+        _, transport = _transports.popitem()
+        await transport.aclose()
 
 
-def _connect(address: Address | None) -> LangGraphClient:
-    timeouts = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S, READ_TIMEOUT_S, CONNECT_TIMEOUT_S)
+def _connect(address: Address | None, user: str) -> LangGraphClient:
     if address is None:
-        return get_client(timeout=timeouts)
-    return get_client(url=address.url, api_key=address.internal_key, timeout=timeouts)
+        return get_client(timeout=_TIMEOUTS)
+    if address not in _transports:
+        _transports[address] = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES)
+    headers = {"X-Api-Key": address.internal_key, ACT_FOR_HEADER: user}
+    return LangGraphClient(
+        httpx.AsyncClient(
+            base_url=address.url,
+            transport=_transports[address],
+            timeout=httpx.Timeout(_TIMEOUTS),
+            headers=headers,
+        )
+    )

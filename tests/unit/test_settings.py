@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from potluck.errors import SettingError
 from potluck.providers.catalog_file import load_catalog
-from potluck.settings import PROJECT_DIR, Settings, create_env_file
+from potluck.settings import PROJECT_DIR, Settings, create_env_file, hide_secrets
 from potluck.settings import env_file as env_file_in_use
 
 EXAMPLE = PROJECT_DIR / ".env.example"
@@ -100,6 +100,39 @@ class TestValues:
         assert str(env_file) in (caught.value.fix or "")
         assert "s3cret" not in str(caught.value)
 
+    def test_keys_have_names_and_roles(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("POTLUCK_API_KEYS", "me:one,you:two:admin,three,four:4:user")
+        told = [(k.name, k.secret.get_secret_value(), k.role) for k in Settings.load().api_keys]
+        assert told == [
+            ("me", "one", "user"),
+            ("you", "two", "admin"),
+            ("", "three", "user"),
+            ("four", "4", "user"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("POTLUCK_API_KEYS", "anonymous:x"),
+            ("POTLUCK_API_KEYS", "system:x:admin"),
+            ("POTLUCK_CORS_ORIGINS", "*"),
+            ("POTLUCK_CORS_ORIGINS", "chat.example.com"),
+            ("POTLUCK_CORS_ORIGINS", "https://chat.example.com/path"),
+            ("POTLUCK_REQUESTS_PER_MINUTE", "-1"),
+        ],
+    )
+    def test_what_would_open_doors_unseen_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SettingError, match=name):
+            Settings.load()
+
+    def test_origins_are_split_at_commas(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("POTLUCK_CORS_ORIGINS", "https://a.example/, http://b.example:3000")
+        given = Settings.load().potluck_cors_origins
+        assert given == ("https://a.example", "http://b.example:3000")
+
     def test_every_wrong_value_is_named_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("POTLUCK_LOG_LEVEL", "loud")
         monkeypatch.setenv("DATABASE_URL", "mysql://h/db")
@@ -151,3 +184,15 @@ class TestExample:
         env_file.write_text("SOME_KEY=mine\n", encoding="utf-8")
         assert not create_env_file()
         assert env_file.read_text("utf-8") == "SOME_KEY=mine\n"
+
+
+def test_secrets_that_were_read_are_hidden_from_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POTLUCK_API_KEYS", "me:first-secret")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:second%40secret@h/db")
+    monkeypatch.setenv("SOME_KEY", "third-secret")
+    monkeypatch.setenv("SHORT_KEY", "is")
+    settings = Settings.load()
+    assert settings.key("SOME_KEY")
+    assert settings.key("SHORT_KEY")
+    text = "This https://third-secret@h and first-secret, second@secret"
+    assert hide_secrets(text) == "This https://[key]@h and [key], [key]"

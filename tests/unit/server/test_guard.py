@@ -1,5 +1,7 @@
 """Who gets through the guard."""
 
+from typing import Any
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -7,7 +9,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from potluck.server.auth_keys import Keyring
+from potluck.server.auth_rates import Rates
 from potluck.server.guard import Guard
+from potluck.server.ownership import caller
 from potluck.settings import Settings
 
 
@@ -16,9 +21,9 @@ async def ok(_: Request) -> PlainTextResponse:
 
 
 async def status(keys: str, path: str = "/threads", **headers: str) -> int:
-    secrets = Settings(potluck_api_keys=keys).api_secrets  # type: ignore[arg-type] # parsed
+    settings = Settings(potluck_api_keys=keys)  # type: ignore[arg-type] # parsed
     app = Starlette(routes=[Route("/{rest:path}", ok)])
-    guard = Guard(app, secrets=secrets, internal_key="inner")
+    guard = Guard(app, keyring=Keyring.of(settings, "inner"))
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1:8123"
@@ -70,3 +75,71 @@ async def test_without_keys_only_this_machine_and_no_foreign_page(
     headers: dict[str, str], expected: int
 ) -> None:
     assert await status("", **headers) == expected
+
+
+async def asked_of(guard: Guard, path: str = "/threads", **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1:8123"
+    ) as client:
+        return await client.get(path, headers=headers)
+
+
+async def whoami(_: Request) -> PlainTextResponse:
+    found = caller()
+    return PlainTextResponse(found.user if found else "nobody")
+
+
+def guarding(keys: str, **more: Any) -> Guard:
+    settings = Settings(potluck_api_keys=keys)  # type: ignore[arg-type] # parsed
+    app = Starlette(routes=[Route("/{rest:path}", whoami)])
+    return Guard(app, keyring=Keyring.of(settings, "inner"), **more)
+
+
+async def test_what_stands_behind_knows_who_asks() -> None:
+    guard = guarding("ann:s1")
+    assert (await asked_of(guard, authorization="Bearer s1")).text == "ann"
+    assert (await asked_of(guard, authorization="Bearer inner")).text == "anonymous"
+    inside = {"X-Api-Key": "inner", "X-Potluck-User": "ann"}
+    assert (await asked_of(guard, **inside)).text == "ann"
+    assert caller() is None
+
+
+async def test_who_acts_for_another_is_refused() -> None:
+    answer = await asked_of(guarding("ann:s1"), **{"X-Api-Key": "s1", "X-Potluck-User": "bob"})
+    assert answer.status_code == 403
+    assert "admin" in answer.json()["error"]["message"] == answer.json()["detail"]
+
+
+async def test_a_key_that_asks_too_often_is_told_when_to_come_back() -> None:
+    guard = guarding("ann:s1,bob:s2", rates=Rates(2))
+    for _ in range(2):
+        assert (await asked_of(guard, authorization="Bearer s1")).status_code == 200
+    answer = await asked_of(guard, authorization="Bearer s1")
+    assert answer.status_code == 429
+    assert 0 < int(answer.headers["retry-after"]) <= 30
+    assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+    assert answer.json()["detail"]
+    for free in ({"authorization": "Bearer s2"}, {"authorization": "Bearer inner"}):
+        assert (await asked_of(guard, **free)).status_code == 200
+    assert (await asked_of(guard, "/health")).status_code == 200
+
+
+async def test_pages_of_configured_sites_may_use_a_server_without_keys() -> None:
+    guard = guarding("", origins=("https://chat.example",))
+    assert (await asked_of(guard, origin="https://chat.example")).status_code == 200
+    refused = await asked_of(guard, origin="https://smith.langchain.com")
+    assert "POTLUCK_CORS_ORIGINS" in refused.json()["detail"]
+
+
+async def test_a_websocket_needs_a_key_as_well() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/", "headers": []}
+    await guarding("ann:s1")(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"]

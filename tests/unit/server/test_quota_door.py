@@ -51,13 +51,13 @@ def stocked(engine: Engine) -> Engine:
     return replace(engine, statuses=STATUSES, chain=chain, limiter=Used())
 
 
-async def get(used: Engine, path: str) -> httpx.Response:
+async def get(used: Engine, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
     app = FastAPI()
     quota_door.mount(app)
     transport = httpx.ASGITransport(app)
     with use_engine(used):
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-            return await client.get(path)
+            return await client.get(path, headers=headers)
 
 
 async def test_the_report_tells_windows_and_who_is_off(stocked: Engine) -> None:
@@ -86,6 +86,34 @@ async def test_days_are_summed_up_as_asked(stocked: Engine) -> None:
     assert [day["totals"]["sent"] for day in body["days"]] == [1, 0, 0, 0, 0, 0, 2]
     assert body["today"]["sent"] == 2
     assert len((await get(stocked, "/quota")).json()["days"]) == 1
+
+
+async def test_hours_are_told_as_asked(stocked: Engine) -> None:
+    now = datetime.now(UTC)
+    stocked.history.note(CallRecord(now, "groq", "m", "", "general", "interactive", "answered"))
+    body = (await get(stocked, "/quota/hours?hours=2")).json()
+    assert [hour["totals"]["answered"] for hour in body["hours"]] == [0, 1]
+    assert len((await get(stocked, "/quota/hours")).json()["hours"]) == 24
+
+
+@pytest.mark.parametrize("query", ["hours=0", "hours=169", "hours=x", "days=1"])
+async def test_hours_that_make_no_sense_are_refused_with_the_fix(
+    stocked: Engine, query: str
+) -> None:
+    answer = await get(stocked, f"/quota/hours?{query}")
+    assert answer.status_code == 422
+    assert "/quota/hours?hours=24" in answer.json()["detail"]
+
+
+async def test_a_report_that_has_not_changed_is_not_sent_again(stocked: Engine) -> None:
+    stocked = replace(stocked, limiter=NoLimiter())
+    tag = (await get(stocked, "/quota")).headers["etag"]
+    again = await get(stocked, "/quota", {"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+    stocked.history.note(
+        CallRecord(datetime.now(UTC), "groq", "m", "", "general", "interactive", "answered")
+    )
+    assert (await get(stocked, "/quota", {"If-None-Match": tag})).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ async def ask(client: httpx.AsyncClient, **body: Any) -> httpx.Response:
         ("DELETE", "/v1/models", 405),
         ("GET", "/v1/models/nope", 404),
         ("GET", "/v1/models/a/b/c", 404),
+        ("GET", "/v1/models/a%0Ab", 404),
     ],
 )
 async def test_every_refusal_has_openais_shape(
@@ -104,6 +105,14 @@ async def test_every_refusal_has_openais_shape(
 
 async def test_a_wrong_method_says_which_is_right(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/chat/completions")).headers["allow"] == "POST"
+    assert (await client.put("/v1/responses/r")).headers["allow"] == "DELETE, GET"
+
+
+async def test_every_failure_is_described_and_in_this_shape(client: httpx.AsyncClient) -> None:
+    described = (await client.get("/v1/openapi.json")).json()
+    answers = [way["responses"] for path in described["paths"].values() for way in path.values()]
+    assert all({"400", "404", "413", "429", "500", "503"} <= set(each) for each in answers)
+    assert not any("422" in each for each in answers)
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[]"])

@@ -30,6 +30,19 @@ def test_the_status_of_a_turn_that_only_answers_is_hidden_at_its_end() -> None:
     assert told(STEP)[-1] == Status("", is_done=True)
 
 
+def test_that_it_waited_or_began_to_answer_need_not_be_looked_up() -> None:
+    until = "2026-11-21T14:05:09.000+00:00"
+    wait = {"type": "waiting", "until": until, "reason": "", "waiting_for": []}
+    begun = {"type": "answer_begun", "id": "m"}
+    statuses = [one for one in told(STEP, wait, begun) if type(one) is Status]
+    assert [one.text for one in statuses[1:]] == [
+        "Waiting for quota until 14:05 UTC",
+        "Answering",
+        "",
+    ]
+    assert statuses[-1].is_done
+
+
 def test_work_with_tools_can_be_looked_up_afterwards() -> None:
     assert told(STEP, CALL)[-1] == Status("Done", is_done=True)
 

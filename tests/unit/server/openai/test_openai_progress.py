@@ -17,6 +17,45 @@ EVENTS: list[tuple[Event, str]] = [
     ({"type": "tool_result", "id": "c", "name": "f", "ok": False, "text": "no"}, "✗ `no`\n"),
     ({"type": "failover", "failed": "groq/m", "reason": "busy"}, "groq/m could not answer: busy\n"),
     ({"type": "verdict", "verdict": "retry", "reason": "wrong sum"}, "Retry: wrong sum\n"),
+    ({"type": "tool_output", "id": "c", "name": "f", "text": "1\n2\n"}, "`1 2`\n"),
+    ({"type": "tool_output", "id": "c", "name": "f", "text": "\n"}, ""),
+    (
+        {
+            "type": "approval_asked",
+            "id": "c",
+            "name": "f",
+            "args": {"x": 1},
+            "reason": "It asks.",
+        },
+        "Waiting for your decision: `f(x=1)`\n",
+    ),
+    (
+        {
+            "type": "approval_decided",
+            "id": "c",
+            "decision": "edit",
+            "name": "f",
+            "args": {"x": 2},
+            "message": "",
+        },
+        "Changed and approved: `f(x=2)`\n",
+    ),
+    (
+        {
+            "type": "waiting",
+            "until": "2026-11-21T14:05:09.000+00:00",
+            "reason": "No room: groq/m.",
+            "waiting_for": ["groq/m"],
+        },
+        "Waiting until 14:05:09 UTC: No room: groq/m.\n",
+    ),
+    ({"type": "budget", "calls": 1, "tokens": 9, "seconds": 1.0, "tool_calls": 9}, ""),
+    (
+        {"type": "budget", "calls": 0, "tokens": 9, "seconds": 1.0, "tool_calls": 9},
+        "What this run may spend is used up\n",
+    ),
+    ({"type": "answer_begun", "id": "m"}, ""),
+    ({"type": "answer_ended", "id": "m", "is_final": True, "model": "groq/m"}, ""),
 ]
 
 
@@ -62,6 +101,21 @@ STATUSES: list[tuple[Event, str]] = [
         },
         "Waiting for quota until 14:05 UTC",
     ),
+    (
+        {
+            "type": "waiting",
+            "until": "2026-11-21T14:05:09.000+00:00",
+            "reason": "",
+            "waiting_for": [],
+        },
+        "Waiting for quota until 14:05 UTC",
+    ),
+    (
+        {"type": "approval_asked", "id": "c", "name": "f", "args": {}, "reason": ""},
+        "Waiting for your decision",
+    ),
+    ({"type": "answer_begun", "id": "m"}, "Answering"),
+    ({"type": "answer_ended", "id": "m", "is_final": True, "model": ""}, ""),
     ({"type": "tool_result", "id": "c", "name": "f", "ok": True, "text": "a"}, ""),
     ({"type": "verdict", "verdict": "retry", "reason": "wrong sum"}, ""),
 ]

@@ -162,6 +162,8 @@ def test_allowed_tools_leave_the_others_out() -> None:
         ({"input": []}, "input"),
         ({"input": 5}, "input"),
         ({"input": [{"type": "weird"}]}, "input[0]"),
+        ({"input": [{"type": ["message"], "role": "user", "content": "x"}]}, "input[0]"),
+        ({"input": [parts({"type": {}, "text": "x"})]}, "input[0].content[0]"),
         ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role"),
         ({"input": [parts({"type": "input_file"})]}, "input[0].content[0]"),
         ({"input": [parts({"type": "input_image", "file_id": "f"})]}, "input[0].content[0]"),

@@ -1,0 +1,123 @@
+"""The keys of this server: whose request it is, by what its headers hold."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+from urllib.parse import quote
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+
+from potluck.errors import PotluckError
+from potluck.server.forwarded_user import forwarded_user
+from potluck.server.ownership import Caller, Role
+from potluck.settings import ApiKey, Settings
+
+ACT_FOR_HEADER = "x-potluck-user"
+INTERNAL = "internal"
+MAX_USER_CHARS = 200
+SHOWN_DIGEST_CHARS = 12
+
+
+class ActingError(PotluckError):
+    """The key does not allow to act for that user."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    digest: bytes
+    caller: Caller
+
+
+class Keyring:
+    """Knows every key by its digest alone, and tells who asks.
+
+    Without keys everybody is the local user, who may do everything.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[ApiKey] = (),
+        *,
+        internal_key: str | None = None,
+        jwt_secret: SecretStr | None = None,
+    ) -> None:
+        self.has_keys = bool(keys)
+        self._jwt_secret = jwt_secret
+        self._entries = [_entry(key) for key in keys]
+        if internal_key is not None:
+            inside = Caller(role="admin", key=INTERNAL, is_internal=True)
+            self._entries.append(_Entry(_digest(internal_key), inside))
+
+    @classmethod
+    def of(cls, settings: Settings, internal_key: str | None = None) -> Self:
+        """The keys of POTLUCK_API_KEYS, and the one by which this process calls itself."""
+        return cls(
+            settings.api_keys,
+            internal_key=internal_key,
+            jwt_secret=settings.potluck_openwebui_jwt_secret,
+        )
+
+    def caller_of(self, headers: Headers) -> Caller | None:
+        """Who asks; None without a key where one is needed.
+
+        Raises ActingError, or ForwardedUserError for a user that Open WebUI has not signed.
+        """
+        found = self._by_key(headers)
+        if found is None:
+            if self.has_keys:
+                return None
+            found = Caller()
+        wanted = headers.get(ACT_FOR_HEADER)
+        if wanted is not None:
+            return self._acting_for(found, wanted)
+        if not self.has_keys or found.is_internal:
+            return found
+        behind = forwarded_user(headers, self._jwt_secret)
+        if not behind:
+            return found
+        if len(behind) > MAX_USER_CHARS:
+            raise ActingError(f"The user's id is longer than {MAX_USER_CHARS} characters.")
+        return replace(found, user=f"{found.user}/{label(behind)}", role="user")
+
+    def _by_key(self, headers: Headers) -> Caller | None:
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        given = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
+        digest = _digest(given.strip())
+        # Every comparison is made, so that the time tells nothing.
+        found = [one.caller for one in self._entries if hmac.compare_digest(digest, one.digest)]
+        return found[0] if found else None
+
+    def _acting_for(self, found: Caller, wanted: str) -> Caller:
+        if not 0 < len(wanted) <= 2 * MAX_USER_CHARS:
+            raise ActingError("X-Potluck-User must name a user, as `owner` of a thread does.")
+        behind = wanted.startswith(f"{found.user}/") and self._jwt_secret is None
+        if found.role != "admin" and wanted != found.user and not behind:
+            raise ActingError(
+                f"The key of {found.user!r} may not act for {wanted!r}: leave X-Potluck-User out, "
+                "or use a key with the role admin (name:secret:admin)."
+            )
+        if wanted == found.user:
+            return found
+        role: Role = "admin" if found.is_internal else "user"
+        return replace(found, user=wanted, role=role)
+
+
+def label(name: str) -> str:
+    """A name as a part of a user's: in ASCII, without slashes, and without periods.
+
+    The store allows no periods in its namespaces, and the notes in it no per cent signs.
+    """
+    return quote(name, safe="@+").replace("~", "%7E").replace(".", "%2E").replace("%", "~")
+
+
+def _entry(key: ApiKey) -> _Entry:
+    digest = _digest(key.secret.get_secret_value())
+    user = label(key.name) if key.name else f"key-{digest.hex()[:SHOWN_DIGEST_CHARS]}"
+    return _Entry(digest, Caller(user, key.role, key=user))
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
