@@ -5,7 +5,9 @@ from langgraph.graph.state import CompiledStateGraph
 
 from graph.routes import after_executor, after_model, after_reflector, after_triage
 from graph.state import Context, Input, State
+from nodes.answer_events import answering
 from nodes.batch import batch
+from nodes.clock import timed
 from nodes.executor import executor
 from nodes.model import model
 from nodes.planner import planner
@@ -17,13 +19,13 @@ from nodes.triage import triage
 def build() -> CompiledStateGraph[State, Context, Input, State]:
     """Wire the nodes; the server adds its own checkpointer and store."""
     builder = StateGraph(State, context_schema=Context, input_schema=Input)
-    builder.add_node(triage)
-    builder.add_node(planner)
-    builder.add_node(executor)
-    builder.add_node(model)
-    builder.add_node(batch)
-    builder.add_node(tools)
-    builder.add_node(reflector)
+    builder.add_node("triage", timed(answering(triage), begins=True))
+    builder.add_node("planner", timed(planner))
+    builder.add_node("executor", timed(executor))
+    builder.add_node("model", timed(answering(model)))
+    builder.add_node("batch", timed(batch))
+    builder.add_node("tools", timed(tools))
+    builder.add_node("reflector", timed(answering(reflector)))
     builder.add_edge(START, "triage")
     builder.add_conditional_edges("triage", after_triage, ["planner", "tools", "__end__"])
     builder.add_edge("planner", "executor")

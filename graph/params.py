@@ -2,6 +2,7 @@
 
 import json
 from typing import Annotated, Literal, Never, NotRequired, TypedDict
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jsonschema_rs
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
@@ -11,6 +12,17 @@ MAX_CLIENT_TOOLS_BYTES = 128 * 1024
 MAX_SCHEMA_BYTES = 64 * 1024
 
 Json = dict[str, JsonValue]
+
+
+def checked_zone(name: str) -> str:
+    """The name of a time zone itself. Raises ValueError when there is none of that name."""
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"there is no time zone {name[:60]!r}; one is Asia/Tokyo") from error
+
+
+TimeZone = Annotated[str, AfterValidator(checked_zone)]
 
 
 def checked_schema(schema: Json) -> Json:

@@ -6,14 +6,18 @@ from typing import Literal
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 from langgraph.types import Send
 
-from graph.state import FOR_CLIENT, NOTHING_USED, BatchTask, ModelTask, State, ToolTask
+from graph.state import FOR_CLIENT, NOTHING_USED, BatchTask, Left, ModelTask, State, ToolTask
+from nodes.budget import Budget
+from nodes.endings import USED_UP, ending_of
+from nodes.history import recapped
+from nodes.loops import objection_to
 
 
 def after_triage(state: State) -> Literal["planner", "__end__"] | list[Send]:
     """Answered, or the client is to act: the end. Tool calls: run them. Too much: make a plan."""
     if state.get("needs_plan"):
         return "planner"
-    return _tool_sends(None, state["messages"]) or "__end__"
+    return _tool_sends(None, state["messages"], _left(state)["tool_calls"]) or "__end__"
 
 
 def after_executor(state: State) -> Literal["reflector"] | list[Send]:
@@ -24,19 +28,21 @@ def after_executor(state: State) -> Literal["reflector"] | list[Send]:
     """
     plan = state.get("plan", [])
     if not plan:
-        return [_model_send(None, state["messages"], state)]
+        seen = recapped(state["messages"], state.get("recap"))
+        return [_model_send(None, seen, state)]
     work = state.get("work", {})
     batches = state.get("batches", [])
     together = {step_id for batch in batches for step_id in batch["steps"]}
     doing = [s["id"] for s in plan if s["status"] == "doing" and s["id"] not in together]
     kind = state.get("task_type", "general")
     sends = [Send("batch", BatchTask(**batch, task_type=kind)) for batch in batches]
-    sends += [
-        send
-        for step_id in doing
-        for send in _tool_sends(step_id, work[str(step_id)])
-        or [_model_send(step_id, work[str(step_id)], state)]
-    ]
+    left = _left(state)["tool_calls"]
+    avoid = {step["id"]: step.get("avoid", "") for step in plan}
+    for step_id in doing:
+        transcript = work[str(step_id)]
+        calls = _tool_sends(step_id, transcript, left)
+        left -= len(calls)
+        sends += calls or [_model_send(step_id, transcript, state, avoid=avoid[step_id])]
     return sends or "reflector"
 
 
@@ -44,7 +50,7 @@ def after_model(state: State) -> Literal["executor", "__end__"] | list[Send]:
     """A step's move goes to the executor. Without a plan: run the tools, or end with the answer."""
     if state.get("plan"):
         return "executor"
-    return _tool_sends(None, state["messages"]) or "__end__"
+    return _tool_sends(None, state["messages"], _left(state)["tool_calls"]) or "__end__"
 
 
 def after_reflector(state: State) -> Literal["executor", "planner", "__end__"]:
@@ -73,34 +79,37 @@ def _unanswered(transcript: Sequence[AnyMessage]) -> list[ToolCall]:
     return []
 
 
-def _tool_sends(step_id: int | None, transcript: Sequence[AnyMessage]) -> list[Send]:
-    return [
-        Send("tools", ToolTask(step_id=step_id, call=call, repeats=_repeats(call, transcript)))
-        for call in _unanswered(transcript)
-    ]
+def _tool_sends(step_id: int | None, transcript: Sequence[AnyMessage], left: int) -> list[Send]:
+    """Each call as a task; those that lead nowhere, or beyond what is `left`, with the reason."""
+    sends: list[Send] = []
+    for call in _unanswered(transcript):
+        objection = objection_to(call, transcript) or (USED_UP if len(sends) >= left else "")
+        sends.append(Send("tools", ToolTask(step_id=step_id, call=call, objection=objection)))
+    return sends
 
 
-def _repeats(call: ToolCall, transcript: Sequence[AnyMessage]) -> int:
-    """How often this call was made since the user spoke last, this time left out."""
-    made = 0
-    for message in reversed(transcript):
-        if message.type == "human":
-            break
-        if isinstance(message, AIMessage):
-            made += sum(
-                other["name"] == call["name"] and other["args"] == call["args"]
-                for other in message.tool_calls
-            )
-    return made - 1
-
-
-def _model_send(step_id: int | None, transcript: list[AnyMessage], state: State) -> Send:
+def _model_send(
+    step_id: int | None, transcript: list[AnyMessage], state: State, *, avoid: str = ""
+) -> Send:
+    usage, left = state.get("usage", NOTHING_USED), _left(state)
     return Send(
         "model",
         ModelTask(
             step_id=step_id,
             transcript=transcript,
             task_type=state.get("task_type", "general"),
-            usage=state.get("usage", NOTHING_USED),
+            usage=usage,
+            left=left,
+            ending=ending_of(step_id, transcript, left=left, usage=usage, working=_working(state)),
+            avoid=avoid,
         ),
     )
+
+
+def _working(state: State) -> int:
+    """How many steps a model works on by itself."""
+    return sum(step["status"] == "doing" for step in state.get("plan", []))
+
+
+def _left(state: State) -> Left:
+    return state.get("left") or Budget().left(state.get("usage", NOTHING_USED))

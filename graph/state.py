@@ -5,8 +5,10 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AnyMessage, ToolCall
 from langgraph.graph.message import add_messages
+from langgraph.managed import RemainingSteps
+from pydantic import Field
 
-from graph.params import ClientTools, Params
+from graph.params import ClientTools, Params, TimeZone
 from potluck.events import StepStatus
 
 TaskType = Literal["code_generation", "complex_reasoning", "simple_task", "general"]
@@ -28,6 +30,10 @@ class Step(TypedDict):
     result: str
     feedback: str
     attempts: int
+    avoid: NotRequired[str]
+    """The model whose result was not good enough."""
+    rejected: NotRequired[list[str]]
+    """Results that were not good enough."""
 
 
 class Batch(TypedDict):
@@ -53,6 +59,34 @@ class Usage(TypedDict):
     restart: NotRequired[bool]
 
 
+class Elapsed(TypedDict):
+    """For how long a run has worked: not while it was parked, or waited for a person.
+
+    `began` and `ended` are the last stretch of work, in seconds of the epoch.
+    """
+
+    began: float
+    ended: float
+    seconds: float
+    restart: NotRequired[bool]
+
+
+class Left(TypedDict):
+    """What a run may still spend."""
+
+    calls: int
+    tokens: int
+    seconds: float
+    tool_calls: int
+
+
+class Recap(TypedDict):
+    """The beginning of the conversation in short, up to the message with the id `through`."""
+
+    text: str
+    through: str
+
+
 # Marks a message, in its `response_metadata`, whose calls the client makes: they end the run.
 FOR_CLIENT = "for_client"
 NOTHING_USED = Usage(calls=0, input_tokens=0, output_tokens=0, tool_calls=0)
@@ -67,10 +101,20 @@ class Context(TypedDict, total=False):
     """System prompt of the caller, added to ours."""
     privacy: Literal["private", "any"]
     """`private`: only providers that do not train on prompts."""
-    max_calls: int
+    max_calls: Annotated[int, Field(strict=True, ge=1, le=200)]
     """Model calls this run may make."""
+    max_tokens: Annotated[int, Field(strict=True, ge=500, le=10_000_000)]
+    """Tokens, of what is sent and of what is answered, that this run may use."""
+    max_seconds: Annotated[float, Field(strict=True, ge=1, le=86_400)]
+    """How long this run may work; waiting for quota or for a person is not work."""
+    max_tool_calls: Annotated[int, Field(strict=True, ge=0, le=1_000)]
+    """Tool calls this run may make."""
     priority: Literal["interactive", "background", "batch"]
     """Who goes first when quota is scarce."""
+    memory: Literal["on", "off"]
+    """`off`: long-term notes are neither read nor written."""
+    timezone: TimeZone
+    """Where the user is, such as Asia/Tokyo; else where the server is."""
     tenant: str
     """Whose work it is: nobody else is answered from its cache."""
     cache: Literal["use", "refresh", "off", "always"]
@@ -118,6 +162,19 @@ def add_usage(left: Usage, right: Usage) -> Usage:
     )
 
 
+def add_elapsed(left: Elapsed, right: Elapsed) -> Elapsed:
+    """Add a stretch of work; what ran side by side counts once."""
+    if right.get("restart") or not left:
+        return Elapsed(began=right["began"], ended=right["ended"], seconds=right["seconds"])
+    is_apart = right["began"] >= left["ended"]
+    new_s = right["seconds"] if is_apart else max(0.0, right["ended"] - left["ended"])
+    return Elapsed(
+        began=right["began"],
+        ended=max(left["ended"], right["ended"]),
+        seconds=left["seconds"] + min(new_s, right["seconds"]),
+    )
+
+
 class Input(TypedDict):
     """What a run takes: the new messages of the conversation."""
 
@@ -127,27 +184,42 @@ class Input(TypedDict):
 class State(Input):
     """Everything a run knows; `messages` is the conversation, `work` each step's transcript.
 
-    `batches` are the steps that the executor has just started and that share a request.
+    `draft` is the plan as triage's model wrote it; `batches` are the steps that the executor has
+    just started and that share a request; `left` is what the run may still spend.
     """
 
     task_type: NotRequired[TaskType]
+    draft: NotRequired[dict[str, object]]
     plan: NotRequired[list[Step]]
     batches: NotRequired[list[Batch]]
     work: NotRequired[Annotated[dict[str, list[AnyMessage]], merge_work]]
     needs_plan: NotRequired[bool]
     verdict: NotRequired[Verdict]
     lessons: NotRequired[list[str]]
+    recap: NotRequired[Recap]
     send_backs: NotRequired[int]
     usage: NotRequired[Annotated[Usage, add_usage]]
+    elapsed: NotRequired[Annotated[Elapsed, add_elapsed]]
+    left: NotRequired[Left]
+    remaining_steps: NotRequired[RemainingSteps]
+
+
+Ending = Literal["", "budget", "rounds", "loop"]
 
 
 class ModelTask(TypedDict):
-    """One round of the model: on a step's transcript, or on the conversation (`step_id` None)."""
+    """One round of the model: on a step's transcript, or on the conversation (`step_id` None).
+
+    `ending` is why it must answer now; `avoid` the model that answered badly before.
+    """
 
     step_id: int | None
     transcript: list[AnyMessage]
     task_type: TaskType
     usage: Usage
+    left: Left
+    ending: Ending
+    avoid: str
 
 
 class BatchTask(Batch):
@@ -161,5 +233,5 @@ class ToolTask(TypedDict):
 
     step_id: int | None
     call: ToolCall
-    repeats: int
-    """How often this very call has already been made in its transcript."""
+    objection: str
+    """Why the call is not made, in words for the model; empty when it may be."""

@@ -86,7 +86,7 @@ def mend_request(reply: AIMessage, form: AnswerForm, faults: str) -> HumanMessag
 
 def put_together(reply: AIMessage, mended: AIMessage) -> AIMessage:
     """The mended answer in place of the first, with what both have cost."""
-    metadata = {**mended.response_metadata, CALLS_KEY: 2}
+    metadata = {**mended.response_metadata, CALLS_KEY: calls_of(reply) + calls_of(mended)}
     return mended.model_copy(
         update={
             "id": reply.id,

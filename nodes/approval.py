@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from langchain_core.messages import ToolCall
+from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
+
+from nodes.progress import tell
+from potluck.events import ApprovalAskedEvent, ApprovalDecidedEvent
 
 Answer = Literal["approve", "edit", "reject"]
 ALLOWED: tuple[Answer, ...] = ("approve", "edit", "reject")
@@ -52,8 +56,8 @@ class Decision:
     message: str = ""
 
 
-def ask_person(call: ToolCall, reason: str) -> Decision:
-    """Stop the run until a person has decided about this call.
+def ask_person(call: ToolCall, reason: str, *, step_id: int | None = None) -> Decision:
+    """Stop the run until a person has decided about this call, which is for that step of the plan.
 
     Whatever is no clear approval is a rejection.
     """
@@ -61,7 +65,41 @@ def ask_person(call: ToolCall, reason: str) -> Decision:
         action_requests=[ActionRequest(name=call["name"], args=call["args"], description=reason)],
         review_configs=[ReviewConfig(action_name=call["name"], allowed_decisions=list(ALLOWED))],
     )
-    return read_decision(interrupt(request), call)
+    try:
+        answer = interrupt(request)
+    except GraphInterrupt:
+        _tell_asked(call, reason, step_id)
+        raise
+    decision = read_decision(answer, call)
+    _tell_decided(decision, call)
+    return decision
+
+
+def _tell_asked(call: ToolCall, reason: str, step_id: int | None) -> None:
+    event = ApprovalAskedEvent(
+        type="approval_asked",
+        id=call["id"] or "",
+        name=call["name"],
+        args=call["args"],
+        reason=reason,
+    )
+    if step_id is not None:
+        event["step_id"] = step_id
+    tell(event)
+
+
+def _tell_decided(decision: Decision, asked: ToolCall) -> None:
+    call = decision.call or asked
+    tell(
+        ApprovalDecidedEvent(
+            type="approval_decided",
+            id=asked["id"] or "",
+            decision=decision.answer,
+            name=call["name"],
+            args=call["args"],
+            message=decision.message,
+        )
+    )
 
 
 def read_decision(answer: object, call: ToolCall) -> Decision:

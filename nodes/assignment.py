@@ -11,7 +11,15 @@ The user's task, for context:
 {results}Your step, and only this:
 {goal}
 It is done when: {done_when}{feedback}
-Answer with the result of this step alone."""
+{closing}"""
+
+FOR_THE_PLAN = "Answer with the result of this step alone."
+FOR_THE_USER = (
+    "Your answer goes to the user as it is: complete, in the user's language, with what could not "
+    "be done."
+)
+
+TRY_AGAIN = "That is not good enough: {feedback}\nGo on from what you have, and do it another way."
 
 BATCH_REQUEST = """\
 The user's task, for context:
@@ -34,6 +42,7 @@ def step_request(step: Step, plan: Mapping[int, Step], task: str) -> str:
         feedback=f"\nThe last try was not good enough: {step['feedback']}"
         if step["feedback"]
         else "",
+        closing=FOR_THE_USER if len(plan) == 1 else FOR_THE_PLAN,
     )
 
 

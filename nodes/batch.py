@@ -37,7 +37,7 @@ class submit_results(BaseModel):  # noqa: N801 - the class name is the tool's na
 async def batch(state: BatchTask, runtime: Runtime[Context]) -> dict[str, object]:
     """Ask once for the results of all steps; one that gets none is left to be done alone."""
     steps = state["steps"]
-    tell_step("batch", f"Thinking about steps {_listed(steps)} together")
+    tell_step("batch", f"Thinking about steps {_listed(steps)} together", *steps)
     reply = await ask_model(
         Ask(
             node="batch",
@@ -54,7 +54,7 @@ async def batch(state: BatchTask, runtime: Runtime[Context]) -> dict[str, object
     missing = [step for step in steps if step not in results]
     if missing:
         each = "each by itself" if len(missing) > 1 else "by itself"
-        tell_step("batch", f"Still to be done {each}: {_listed(missing)}")
+        tell_step("batch", f"Still to be done {each}: {_listed(missing)}", *missing)
     marks = {key: reply.response_metadata.get(key) for key in _KEPT_MARKS}
     work = {
         str(step): [AIMessage(result, response_metadata=dict(marks))]

@@ -19,9 +19,7 @@ def client_names(context: Context | None) -> set[str]:
     return {tool["function"]["name"] for tool in (context or Context()).get("client_tools") or ()}
 
 
-def with_clients(
-    own: Sequence[BaseTool | type[BaseModel]], context: Context | None
-) -> tuple[Tool, ...]:
+def with_clients(own: Sequence[Tool], context: Context | None) -> tuple[Tool, ...]:
     """Our tools and the client's; of two that have one name the client's is offered."""
     theirs = (context or Context()).get("client_tools") or ()
     names = client_names(context)
@@ -29,7 +27,7 @@ def with_clients(
 
 
 def first_choice(
-    own: Sequence[BaseTool | type[BaseModel]], context: Context | None
+    own: Sequence[Tool], context: Context | None
 ) -> tuple[tuple[Tool, ...], str | None]:
     """The tools for the first call of a run, and which of them must be called, if any."""
     choice = (context or Context()).get("client_tool_choice")
@@ -63,5 +61,7 @@ def for_client(reply: AIMessage, context: Context | None) -> AIMessage:
     )
 
 
-def _name(tool: BaseTool | type[BaseModel]) -> str:
-    return tool.name if isinstance(tool, BaseTool) else tool.__name__
+def _name(tool: Tool) -> str:
+    if isinstance(tool, BaseTool):
+        return tool.name
+    return str(tool["function"]["name"]) if isinstance(tool, dict) else tool.__name__

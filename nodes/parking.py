@@ -11,18 +11,18 @@ from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 
 from graph.state import Context
+from nodes.clock import note_pause
 from nodes.interrupts import can_stop
-from nodes.progress import tell
+from nodes.progress import named, tell
 from potluck.engine import Engine
 from potluck.errors import QUOTA_KINDS, ChainError
-from potluck.events import ParkedEvent
+from potluck.events import ParkedEvent, WaitingEvent
 from potluck.quota.parked_run import ParkedRun
 
 # How long a run waits when nobody told until when; the last for every further time
 UNKNOWN_WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60))
 # A provider that tells too short a time again and again must not keep the server busy
 LONGEST_PAUSE_S = 60.0
-SHOWN_MODELS = 5
 PARKED: Literal["parked"] = "parked"
 
 
@@ -65,8 +65,9 @@ class Patience:
             raise error
         wait_s = max(wait_s, 1.0)
         self._left_s -= wait_s
-        _tell(_payload(error, now + timedelta(seconds=wait_s)))
+        _tell_wait(_payload(error, now + timedelta(seconds=wait_s)))
         await asyncio.sleep(wait_s)
+        note_pause(wait_s)
 
     async def _park(self, error: ChainError, config: RunnableConfig) -> NoReturn:
         """Stop the run here. Written down first: what is written nobody forgets.
@@ -82,7 +83,7 @@ class Patience:
             try:
                 interrupt(payload)
             except GraphInterrupt:
-                _tell(payload)
+                tell(ParkedEvent(**payload))
                 await parking.note(self._parked(payload, resume_at, times, config))
                 raise
         raise AssertionError  # pragma: no cover - there are only so many answers
@@ -106,8 +107,15 @@ class Patience:
         )
 
 
-def _tell(payload: ParkedPayload) -> None:
-    tell(ParkedEvent(**payload))
+def _tell_wait(payload: ParkedPayload) -> None:
+    tell(
+        WaitingEvent(
+            type="waiting",
+            until=payload["resume_at"],
+            reason=payload["reason"],
+            waiting_for=payload["waiting_for"],
+        )
+    )
 
 
 def _resume_at(error: ChainError, now: datetime, times: int) -> datetime:
@@ -119,12 +127,10 @@ def _resume_at(error: ChainError, now: datetime, times: int) -> datetime:
 
 def _payload(error: ChainError, resume_at: datetime) -> ParkedPayload:
     waiting_for = _waiting_for(error)
-    others = len(waiting_for) - SHOWN_MODELS
-    shown = ", ".join(waiting_for[:SHOWN_MODELS]) + (f" and {others} more" if others > 0 else "")
     return ParkedPayload(
         type=PARKED,
         resume_at=resume_at.isoformat(timespec="milliseconds"),
-        reason=f"The quota of every model that could answer is used up: {shown}.",
+        reason=f"The quota of every model that could answer is used up: {named(waiting_for)}.",
         waiting_for=waiting_for,
     )
 

@@ -1,13 +1,15 @@
 """The planner: a few concrete steps, each with what it waits for and what counts as done."""
 
-from typing import Literal, Self
+from functools import partial
 
-from langchain_core.messages import AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, Field, model_validator
 
 from graph.state import Context, State, Step
+from nodes.budget import CALLS_FOR_A_PLAN, left_of
+from nodes.history import recapped
 from nodes.model import Ask, usage_of
+from nodes.plan_form import MAX_STEPS, PlannedStep, condensed, read_plan, renumbered, submit_plan
 from nodes.progress import tell_plan, tell_step
 from nodes.structured import ask_structured
 
@@ -25,59 +27,51 @@ give only the steps that are still to do. What went wrong:
 Finished so far:
 {finished}"""
 
-MAX_STEPS = 8
-
-
-class PlannedStep(BaseModel):
-    """One step of the plan."""
-
-    goal: str = Field(min_length=3, description="What to do, concretely.")
-    kind: Literal["think", "act"] = Field(
-        default="act", description="`act` if it needs tools, `think` if not."
-    )
-    needs: list[int] = Field(
-        default_factory=list,
-        description="Numbers (from 1) of earlier steps whose results it needs.",
-    )
-    done_when: str = Field(default="", description="What counts as done.")
-
-
-class submit_plan(BaseModel):  # noqa: N801 - the class name is the tool's name for the model
-    """Hand in the plan."""
-
-    steps: list[PlannedStep] = Field(min_length=1, max_length=MAX_STEPS)
-
-    @model_validator(mode="after")
-    def _needs_only_earlier_steps(self) -> Self:
-        for number, step in enumerate(self.steps, start=1):
-            if any(not 1 <= need < number for need in step.needs):
-                raise ValueError(f"step {number} may only need steps 1 to {number - 1}")
-        return self
-
 
 async def planner(state: State, runtime: Runtime[Context]) -> dict[str, object]:
-    """Make a plan, or after a failed one the rest of it, keeping what is finished."""
+    """Make a plan, or after a failed one the rest of it, keeping what is finished.
+
+    What triage's model has written of a first plan is taken where it can be, without a call.
+    """
     finished = [step for step in state.get("plan", []) if step["status"] == "done"]
     lessons = state.get("lessons", [])
+    after = max((step["id"] for step in finished), default=0)
     tell_step("planner", "Planning again" if lessons else "Planning")
-    plan, replies = await ask_structured(
-        Ask(
-            node="planner",
-            prompt=_prompt(finished, lessons),
-            messages=state["messages"],
-            task_type="complex_reasoning",
-            tools=(submit_plan,),
-            tool_choice=submit_plan.__name__,
-        ),
-        submit_plan.__name__,
-        submit_plan,
-        runtime,
-    )
-    planned = plan.steps if plan else [_whole_task(state["messages"])]
-    steps = [*finished, *_numbered(planned, after=max((s["id"] for s in finished), default=0))]
+    left = left_of(state, runtime.context)["calls"]
+    planned, replies = _drafted(state), list[AIMessage]()
+    if planned is None and left >= CALLS_FOR_A_PLAN:
+        planned, replies = await ask_structured(
+            Ask(
+                node="planner",
+                prompt=_prompt(finished, lessons),
+                messages=recapped(state["messages"], state.get("recap")),
+                task_type="complex_reasoning",
+                tools=(submit_plan,),
+                tool_choice=submit_plan.__name__,
+            ),
+            submit_plan.__name__,
+            partial(read_plan, after=after),
+            runtime,
+        )
+    new = renumbered(planned, [s["goal"] for s in finished]) if planned else []
+    if not new and not finished:
+        new = [_whole_task(state["messages"])]
+    # One call is kept for the answer.
+    new = condensed(new, max(1, min(MAX_STEPS, left - len(replies) - 1)))
+    steps = [*finished, *_numbered(new, after=after)]
     tell_plan(steps)
     dropped = dict.fromkeys(state.get("work", {}))
     return {"plan": steps, "work": dropped, "usage": usage_of(*replies)}
+
+
+def _drafted(state: State) -> list[PlannedStep] | None:
+    """The plan of triage's model; None when this is another plan, or there is none to be read."""
+    if state.get("plan") or state.get("lessons"):
+        return None
+    try:
+        return read_plan(state.get("draft"))
+    except ValueError:
+        return None
 
 
 def _prompt(finished: list[Step], lessons: list[str]) -> str:
@@ -109,4 +103,4 @@ def _numbered(planned: list[PlannedStep], *, after: int) -> list[Step]:
 def _whole_task(messages: list[AnyMessage]) -> PlannedStep:
     """The plan when no model could give one: the whole task as a single step."""
     request = next((str(m.text) for m in reversed(messages) if isinstance(m, HumanMessage)), "")
-    return PlannedStep(goal=request or "Answer the user", kind="act")
+    return PlannedStep.model_construct(goal=request or "Answer the user")

@@ -1,6 +1,7 @@
 """What a model sees of a tool's result: checked, cut to size, with the whole kept in a file."""
 
 import json
+import re
 from collections.abc import Mapping
 
 from langchain_core.messages import ToolMessage
@@ -73,13 +74,24 @@ def _cut(text: str, message: ToolMessage, workspace: Workspace, room: int) -> st
 
 def _keep(text: str, message: ToolMessage, workspace: Workspace) -> str | None:
     """Write the whole result into the workspace; None when it does not take it."""
-    safe = "".join(c for c in message.tool_call_id if c.isalnum() or c in "-_")[:64] or "result"
-    path = f"{FOLDER}/{safe}.{'json' if _is_json(text) else 'txt'}"
+    path = f"{_stem(message)}.{'json' if _is_json(text) else 'txt'}"
     try:
         workspace.write(path, text.encode("utf-8", "replace"))
     except ToolError:
         return None
     return path
+
+
+def kept_path(message: ToolMessage, text: str) -> str:
+    """Where the whole of a result is that has this text, or where it would be kept."""
+    stem = _stem(message)
+    found = re.search(rf"all of it is in ({re.escape(stem)}\.(?:json|txt)), read it", text)
+    return found[1] if found else f"{stem}.{'json' if _is_json(text) else 'txt'}"
+
+
+def _stem(message: ToolMessage) -> str:
+    safe = "".join(c for c in message.tool_call_id if c.isalnum() or c in "-_")[:64] or "result"
+    return f"{FOLDER}/{safe}"
 
 
 def _is_json(text: str) -> bool:

@@ -14,6 +14,8 @@ from graph.state import NOTHING_USED, Context, ToolTask
 from nodes.approval import Decision, ask_person
 from nodes.findings import findings_in
 from nodes.interrupts import can_stop
+from nodes.loops import LOOP_KEY
+from nodes.memory import notebook_for
 from nodes.progress import tell
 from nodes.tool_results import checked
 from potluck import engine
@@ -21,16 +23,14 @@ from potluck.engine import Engine
 from potluck.errors import ToolError
 from potluck.events import ToolCallEvent, ToolResultEvent
 from potluck.sandbox.runner import use_approval, use_runner
+from tools.notebook import use_notebook
 from tools.options import use_options
 from tools.toolbox import Toolbox
 from tools.workspace import Workspace, use_workspace
 
-# The third identical call is refused: a model that repeats itself learns nothing new from it.
-MAX_REPEATS = 2
 SHOWN_CHARS = 2_000
 FIRST_RETRY_S = 0.5
 
-REPEATED = "You made this very call before, with the same result. Go on without it."
 DENIED = "It was not run, and must not be tried in another way."
 NOBODY = "It needs a person's approval, and nobody can be asked in this run. It was not run."
 REJECTED = "The user rejected this call: it was not run. Do not try it again in another way."
@@ -53,11 +53,14 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
     can_ask = can_stop(config) and (runtime.context or Context()).get("can_ask", True)
     permission = _permit(state, used.toolbox, can_ask=can_ask)
     call = permission.call or state["call"]
-    tell(ToolCallEvent(type="tool_call", id=call["id"] or "", name=call["name"], args=call["args"]))
+    tell(_call_event(call, state["step_id"]))
     if permission.call is None:
         message = _refusal(call, permission.note)
+        if state["objection"]:
+            message.response_metadata[LOOP_KEY] = True
     else:
-        with use_approval() if permission.approved else nullcontext():
+        approval = use_approval() if permission.approved else nullcontext()
+        with approval, use_notebook(notebook_for(runtime, used)):
             message = await _run(call, permission.note, used, config)
     tell(
         ToolResultEvent(
@@ -76,14 +79,23 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
     return update | {"work": {str(state["step_id"]): [message]}}
 
 
+def _call_event(call: ToolCall, step_id: int | None) -> ToolCallEvent:
+    event = ToolCallEvent(
+        type="tool_call", id=call["id"] or "", name=call["name"], args=call["args"]
+    )
+    if step_id is not None:
+        event["step_id"] = step_id
+    return event
+
+
 def _permit(task: ToolTask, toolbox: Toolbox, *, can_ask: bool) -> _Permission:
     """Whether the call may run: by policy, or by asking a person, which stops the run here.
 
     Nothing with an effect may come before it: after the answer the node begins anew.
     """
     call = task["call"]
-    if task["repeats"] > MAX_REPEATS:
-        return _Permission(None, REPEATED)
+    if task["objection"]:
+        return _Permission(None, task["objection"])
     ruling = toolbox.rule(call)
     match ruling.policy:
         case "deny":
@@ -91,7 +103,8 @@ def _permit(task: ToolTask, toolbox: Toolbox, *, can_ask: bool) -> _Permission:
         case "ask" if not can_ask:
             return _Permission(None, f"{ruling.reason} {NOBODY}")
         case "ask":
-            return _decided(call, ask_person(call, ruling.reason), toolbox)
+            asked = ask_person(call, ruling.reason, step_id=task["step_id"])
+            return _decided(call, asked, toolbox)
         case _:
             return _Permission(call)
 

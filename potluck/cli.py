@@ -179,6 +179,39 @@ def usage(
 
 
 @app.command()
+def notes(
+    *,
+    as_json: Json = False,
+    forget: Annotated[
+        str | None, typer.Option(metavar="ID", help="Delete the note with this id.")
+    ] = None,
+    user: Annotated[
+        str, typer.Option(help="Whose: a key's name, or KEY/USER; default: the first key's.")
+    ] = "",
+) -> None:
+    """Show what the agent was told to remember, with the id of each note."""
+    from potluck.settings import Settings  # noqa: PLC0415 - quick --help
+    from potluck.terminal import notes as parts  # noqa: PLC0415 - quick --help
+
+    settings = Settings.load()
+    if forget is not None:
+        gone = parts.forget(settings, forget, user)
+        if as_json:
+            _print_json(asdict(gone))
+        else:
+            typer.echo(f"Forgotten: {gone.text}")
+        return
+    kept = parts.notes(settings, user)
+    if as_json:
+        _print_json([asdict(note) for note in kept])
+        return
+    for note in kept:
+        typer.echo(f"{note.id}  {note.text}")
+    if not kept:
+        typer.echo('Nothing is noted. Tell the agent: "Remember that ..."', err=True)
+
+
+@app.command()
 def simulate(
     port: Port = 9100,
     speed: Annotated[
@@ -195,6 +228,54 @@ def simulate(
         server = f"POTLUCK_SIMULATOR=http://127.0.0.1:{port} potluck serve"
         typer.echo(f"In another terminal: {server}", err=True)
     run("127.0.0.1", port, speed=speed, scenario=scenario)
+
+
+@app.command(name="eval")
+def evaluate(  # noqa: PLR0913 - each is an option of its own
+    *,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Model to evaluate, `provider/id`; default: all on.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--class", help="Only tasks of this class.")
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only this task; `tool-*` for all that begin so.")
+    ] = None,
+    simulated: Annotated[
+        str | None, typer.Option(help="Play with a scripted model: strong, weak or contrary.")
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, max=100, help="How often each task is played.")] = 1,
+    seed: Annotated[int, typer.Option(help="Luck of the scripted model.")] = 0,
+    yes: Annotated[bool, typer.Option("--yes", help="Spend quota without asking.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Play a suite of tasks with your models, or without any key with a scripted one.
+
+    Exit code 3 if a run did not finish.
+    """
+    from rich.console import Console  # noqa: PLC0415 - quick --help
+
+    from potluck.settings import Settings  # noqa: PLC0415 - quick --help
+    from potluck.terminal import evaluation  # noqa: PLC0415 - quick --help
+    from potluck.terminal.evaluation_table import print_results  # noqa: PLC0415 - quick --help
+
+    wanted = evaluation.Wanted(
+        models=tuple(model or ()),
+        classes=tuple(kind or ()),
+        tasks=tuple(task or ()),
+        repeat=repeat,
+        simulated=evaluation.model_kind(simulated),
+        seed=seed,
+        yes=yes,
+    )
+    results = evaluation.evaluate(Settings.load(), wanted, Console(stderr=True))
+    if as_json:
+        _print_json(evaluation.as_values(results))
+    else:
+        print_results(results, Console(highlight=False))
+    if not all(result.finished for result in results):
+        raise typer.Exit(3)
 
 
 def _print_json(value: object) -> None:

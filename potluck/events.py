@@ -2,6 +2,7 @@
 
 Answer text is not here: it streams as LangChain message chunks (`messages` mode). A chunk whose
 metadata says `audience: user` is part of the answer; any other is the agent's own thinking.
+docs/events.md is written for clients; a change here is made there, too.
 """
 
 from typing import Literal, NotRequired, TypedDict
@@ -13,11 +14,15 @@ StepStatus = Literal["todo", "doing", "done", "failed"]
 
 
 class StepEvent(TypedDict):
-    """The run entered a node; `text` says in plain words what it does there."""
+    """The run entered a node; `text` says in plain words what it does there.
+
+    `step_ids` are the steps of the plan that it is about, where it is about some.
+    """
 
     type: Literal["step"]
     node: str
     text: str
+    step_ids: NotRequired[list[int]]
 
 
 class PlanStepView(TypedDict):
@@ -35,13 +40,42 @@ class PlanEvent(TypedDict):
     steps: list[PlanStepView]
 
 
+class ApprovalAskedEvent(TypedDict):
+    """A person is asked whether a tool may run, and why; `id` is that of its call.
+
+    The run stops until they have decided. It may be told again while it waits.
+    """
+
+    type: Literal["approval_asked"]
+    id: str
+    name: str
+    args: dict[str, object]
+    reason: str
+    step_id: NotRequired[int]
+
+
+class ApprovalDecidedEvent(TypedDict):
+    """A person has decided about a call: `name` and `args` as it runs now, `message` as they said.
+
+    With `edit` they are what the person made of it, with `reject` nothing runs.
+    """
+
+    type: Literal["approval_decided"]
+    id: str
+    decision: Literal["approve", "edit", "reject"]
+    name: str
+    args: dict[str, object]
+    message: str
+
+
 class ToolCallEvent(TypedDict):
-    """A tool is about to run."""
+    """A tool is about to run; `step_id` is the step of the plan that it is for."""
 
     type: Literal["tool_call"]
     id: str
     name: str
     args: dict[str, object]
+    step_id: NotRequired[int]
 
 
 class ToolOutputEvent(TypedDict):
@@ -91,8 +125,17 @@ class FailoverEvent(TypedDict):
     reason: str
 
 
+class WaitingEvent(TypedDict):
+    """No model has room now: the call waits in its place, until then (ISO 8601, UTC) at most."""
+
+    type: Literal["waiting"]
+    until: str
+    reason: str
+    waiting_for: list[str]
+
+
 class ParkedEvent(TypedDict):
-    """No model has quota left: the run goes on by itself at `resume_at` (ISO 8601, UTC)."""
+    """No model has quota left: the run stops, and goes on by itself at `resume_at` (ISO, UTC)."""
 
     type: Literal["parked"]
     resume_at: str
@@ -106,6 +149,36 @@ class VerdictEvent(TypedDict):
     type: Literal["verdict"]
     verdict: Literal["accept", "retry", "replan", "ask"]
     reason: str
+
+
+class BudgetEvent(TypedDict):
+    """What the run may still spend; less than nothing where it was overdrawn."""
+
+    type: Literal["budget"]
+    calls: int
+    tokens: int
+    seconds: float
+    tool_calls: int
+
+
+class AnswerBegunEvent(TypedDict):
+    """Words for the user begin: the chunks of `messages` mode that have this message id."""
+
+    type: Literal["answer_begun"]
+    id: str
+
+
+class AnswerEndedEvent(TypedDict):
+    """Those words are whole; `is_final` when the run's answer ends with them.
+
+    Before a tool call or a plan they may be only a remark. `model` is who wrote the end of it, as
+    `provider/model`; empty where the agent itself did.
+    """
+
+    type: Literal["answer_ended"]
+    id: str
+    is_final: bool
+    model: str
 
 
 class ErrorEvent(TypedDict):
@@ -123,13 +196,24 @@ class ErrorEvent(TypedDict):
 Event = (
     StepEvent
     | PlanEvent
+    | ApprovalAskedEvent
+    | ApprovalDecidedEvent
     | ToolCallEvent
     | ToolOutputEvent
     | ToolResultEvent
     | SourceEvent
     | PictureEvent
     | FailoverEvent
+    | WaitingEvent
     | ParkedEvent
     | VerdictEvent
+    | BudgetEvent
+    | AnswerBegunEvent
+    | AnswerEndedEvent
     | ErrorEvent
 )
+
+
+def is_spent(left: BudgetEvent) -> bool:
+    """Whether anything that the run may spend is used up."""
+    return min(left["calls"], left["tokens"], left["seconds"], left["tool_calls"]) <= 0

@@ -13,16 +13,10 @@ from tools.formula import MAX_FORMULA_CHARS, to_python
 
 @tool(parse_docstring=True)
 def calculator(expression: str) -> str:
-    """Calculate an arithmetic expression, such as 17*23 + sqrt(2) or 80 * 15%.
-
-    Knows + - * / // % ** ^ (power), n!, brackets, comparisons, pi, e, sqrt, cbrt, root(x, n), abs,
-    round(x, digits), floor, ceil, exp, ln, log(x, base; 10 if not given), log2, sin, cos, tan,
-    asin, acos, atan, atan2 (radians; write 30° or radians(30) for degrees), degrees, hypot, gcd,
-    lcm, factorial, comb, perm, min, max, sum, mean, median. 15% is 15/100; 80 + 15% is 15 percent
-    more than 80; 17 % 5 is the remainder.
+    """Calculate exactly. Knows the usual operators, functions, percent, n!, comb, gcd, mean, pi, e.
 
     Args:
-        expression: The expression; numbers may have thousands separators: 1,000,000.
+        expression: Such as 17*23 + sqrt(2), 80 + 15%, log(8, 2), sin(30°), 17 % 5.
     """
     shown = " ".join(expression.split())
     return f"{shown} = {written(evaluate(expression))}"

@@ -8,17 +8,16 @@ from potluck.errors import ToolError
 from tools.places import find_zone
 
 MAX_DAYS = 366_000
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @tool(parse_docstring=True)
 def current_time(timezone: str = "", days: int = 0) -> str:
-    """Tell the date, the weekday and the time now, in any time zone.
+    """Tell date, weekday and time, in any time zone.
 
     Args:
-        timezone: A zone (Asia/Tokyo), a large city, a country with one zone, or UTC+9; empty for
-            where the server is.
-        days: Shift by this many days: 1 is tomorrow, -1 is yesterday.
+        timezone: Asia/Tokyo, a large city, a country, or UTC+9; empty for here.
+        days: So many days from now: 1 is tomorrow.
     """
     return described(datetime.now(tz=UTC), timezone, days)
 
@@ -34,7 +33,7 @@ def described(now: datetime, place: str, days: int = 0) -> str:
         raise ToolError("That date is outside the years 1 to 9999.") from error
     place_shown = f" in {place.strip()}" if zone is not None else ""
     return (
-        f"{_WEEKDAYS[local.weekday()]}, {local:%Y-%m-%d} {local:%H:%M:%S}{place_shown} "
+        f"{WEEKDAYS[local.weekday()]}, {local:%Y-%m-%d} {local:%H:%M:%S}{place_shown} "
         f"({_zone_shown(local, zone)})"
     )
 

@@ -18,12 +18,11 @@ SCHEMA = "schema"
 
 @tool(parse_docstring=True)
 async def query_database(sql: str, database: str) -> str:
-    """Read from a database with one SQL statement. Nothing can be changed.
+    """Read from a database with one SQL statement.
 
     Args:
-        sql: One SELECT (or WITH, EXPLAIN) statement; or the word schema, to see all tables.
-        database: A SQLite file in the workspace, such as shop.db, or the name of a database that
-            the user has set up.
+        sql: One SELECT, or the word schema to see all tables.
+        database: A SQLite file of the workspace, such as shop.db, or a database's name.
     """
     known = current_options().databases.get(database)
     return str(await _ask(sql, database, known, write=False))
@@ -31,11 +30,11 @@ async def query_database(sql: str, database: str) -> str:
 
 @tool(parse_docstring=True)
 async def change_database(sql: str, database: str) -> str:
-    """Change a database with one SQL statement; it is done wholly or not at all.
+    """Change a database with one SQL statement.
 
     Args:
-        sql: One statement, such as INSERT, UPDATE, DELETE or CREATE TABLE.
-        database: The name of a database that the user has set up for writing.
+        sql: One INSERT, UPDATE, DELETE or CREATE TABLE.
+        database: The database's name.
     """
     known = current_options().databases.get(database)
     if known is None or not known.write:

@@ -18,10 +18,10 @@ MAX_SEARCHED_BYTES_IN_ALL = 100_000_000
 
 @tool(parse_docstring=True)
 def list_files(path: str = "") -> str:
-    """List the files and folders in the workspace, with sizes.
+    """List the workspace's files, with sizes.
 
     Args:
-        path: The folder to list, relative to the workspace; empty for all of it.
+        path: Only this folder; empty for all.
     """
     lines: list[str] = []
     more = 0
@@ -39,11 +39,11 @@ def list_files(path: str = "") -> str:
 
 @tool(parse_docstring=True)
 def read_file(path: str, start_line: int = 1) -> str:
-    """Read a text file in the workspace. A long file is cut, with a note of where to go on.
+    """Read a text file of the workspace; a long one in parts.
 
     Args:
-        path: The file, relative to the workspace, such as notes/todo.txt.
-        start_line: The line to begin with, counted from 1.
+        path: Such as notes/todo.txt.
+        start_line: The first line to read, from 1.
     """
     if start_line < 1:
         raise ToolError(f"start_line is {start_line}, but lines are counted from 1.")
@@ -58,12 +58,12 @@ def read_file(path: str, start_line: int = 1) -> str:
 
 @tool(parse_docstring=True)
 def write_file(path: str, text: str, append: bool = False) -> str:  # noqa: FBT001, FBT002 - the model passes it by name
-    """Write a text file in the workspace, with the folders it needs. Replaces what was there.
+    """Write a text file into the workspace. Replaces what was there.
 
     Args:
-        path: The file, relative to the workspace, such as notes/todo.txt.
-        text: All that the file is to hold, exactly.
-        append: Add the text to the end of the file instead of replacing it.
+        path: Such as notes/todo.txt.
+        text: All that the file is to hold.
+        append: Add to its end instead.
     """
     content = encode(text)
     workspace = current_workspace()
@@ -75,13 +75,13 @@ def write_file(path: str, text: str, append: bool = False) -> str:  # noqa: FBT0
 
 @tool(parse_docstring=True)
 def edit_file(path: str, old: str, new: str, every: bool = False) -> str:  # noqa: FBT001, FBT002 - the model passes it by name
-    """Replace text in a file of the workspace. The old text must match exactly and occur once.
+    """Replace text in a file of the workspace.
 
     Args:
-        path: The file, relative to the workspace.
-        old: The text that is there now, exactly, with spaces and line ends.
-        new: The text to put in its place; empty to remove it.
-        every: Replace every occurrence instead of the only one.
+        path: The file.
+        old: The text there now, exactly; it must occur once.
+        new: The text in its place; empty removes it.
+        every: Replace every occurrence.
     """
     encode(new)
     places = current_workspace().edit(path, old, new, every=every)
@@ -90,14 +90,12 @@ def edit_file(path: str, old: str, new: str, every: bool = False) -> str:  # noq
 
 @tool(parse_docstring=True)
 def search_files(text: str = "", name: str = "", path: str = "") -> str:
-    """Find files in the workspace by name, by text in them, or both. Give `text` or `name`.
-
-    With `text`, shows each line that contains it as path:line: content; case does not matter.
+    """Find the workspace's files by name, and lines in them by text.
 
     Args:
-        text: The words to look for in the files; plain text, not a pattern.
-        name: Only files of this name; * and ? stand for anything, as in *.py.
-        path: Only in this folder; empty for the whole workspace.
+        text: Words in the files; plain text, any case.
+        name: File names, as in *.py.
+        path: Only this folder.
     """
     if not text and not name:
         raise ToolError("Nothing to search for. Give `text`, `name`, or both.")

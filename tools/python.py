@@ -14,15 +14,13 @@ from tools.workspace import current_workspace
 async def python(  # noqa: D417 - models do not see `runtime`
     code: str, runtime: ToolRuntime, timeout_s: float = 60.0
 ) -> str | list[Block]:
-    """Run Python code in this conversation's own session, as a cell of a notebook.
+    """Run Python as a notebook cell in the workspace's folder; variables and files are kept.
 
-    Variables and imports are kept between calls. The current folder holds the workspace's files.
-    The last expression's value, printed text and shown plots come back; files that you write stay.
-    There is no network, and packages cannot be installed. Nothing runs on between calls.
+    Gives output, the last value and shown plots. No network, no installing.
 
     Args:
-        code: The code of the cell.
-        timeout_s: Stop it after this many seconds.
+        code: The cell.
+        timeout_s: Seconds to stop it after.
     """
     workspace = current_workspace()
     outcome = await current_runner().python(

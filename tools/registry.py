@@ -9,6 +9,7 @@ from tools.calculator import calculator
 from tools.clock import current_time
 from tools.database import change_database, query_database
 from tools.files import edit_file, list_files, read_file, search_files, write_file
+from tools.notes import forget, remember
 from tools.options import ToolOptions
 from tools.python import python
 from tools.shell import shell
@@ -56,5 +57,7 @@ REGISTRY: tuple[ToolSpec, ...] = (
     ToolSpec(fetch_page, timeout_s=40.0, retries=1),
     ToolSpec(get_weather, timeout_s=30.0, retries=1),
     ToolSpec(query_database, timeout_s=30.0),
+    ToolSpec(remember, retries=1),
+    ToolSpec(forget, retries=1),
     ToolSpec(change_database, policy="ask", timeout_s=30.0, available=_may_write),
 )

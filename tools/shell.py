@@ -14,14 +14,11 @@ from tools.workspace import current_workspace
 async def shell(  # noqa: D417 - models do not see `runtime`
     command: str, runtime: ToolRuntime, timeout_s: float = 60.0
 ) -> str | list[Block]:
-    """Run a shell command in the workspace's folder, and give what it prints and its exit code.
-
-    Each call is a shell of its own: `cd` and variables do not last, and nothing runs on in the
-    background. There is no network, no root, and nobody to answer a question.
+    """Run a bash command in the workspace's folder, each in a new shell. No network, no root.
 
     Args:
-        command: The command line, for bash.
-        timeout_s: Stop it after this many seconds.
+        command: The command line; it cannot ask for input.
+        timeout_s: Seconds to stop it after.
     """
     workspace = current_workspace()
     outcome = await current_runner().shell(

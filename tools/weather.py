@@ -65,11 +65,11 @@ class _Forecast(BaseModel):
 
 @tool(parse_docstring=True)
 async def get_weather(place: str, days: int = 3) -> str:
-    """Tell the weather at a place now, and the forecast of the next days.
+    """Tell the weather now and the forecast.
 
     Args:
-        place: A town or city, with the country where the name is common: Paris, France.
-        days: How many days to forecast, 1 (today) to 7.
+        place: Town or city, such as Paris, France.
+        days: 1 (today) to 7.
     """
     if not 1 <= days <= MAX_DAYS:
         raise ToolError(f"days is {days}; it can be 1 to {MAX_DAYS}.")

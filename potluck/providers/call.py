@@ -11,6 +11,8 @@ from potluck.cache.responses import CacheMode
 from potluck.errors import ProviderError
 from potluck.providers.backend import Backend
 from potluck.providers.catalog import OFFLINE, TaskType
+from potluck.providers.course import Wait
+from potluck.providers.terms import Fit
 from potluck.providers.trim import OPTION as TRIM_OPTION
 from potluck.providers.trim import Trim
 from potluck.quota.windows import Priority
@@ -29,7 +31,9 @@ class Call:
     steps of a plan share the call. `cache`: `use` an answer that is kept, `refresh` it, or `off`.
     `trim` ends the answer's text without cutting tool calls. `most_wait_s` is the longest that the
     call waits for room, where policy would have it wait longer; it does not come back. `vision`
-    when there are images to see: whoever cannot see is asked only where nobody can.
+    when there are images to see: whoever cannot see is asked only where nobody can. `avoid` is the
+    ref of a model that has just answered badly: the others are asked first. `fit` shortens the
+    conversation for a model that does not take all of it; without, such a model is left out.
     """
 
     task_type: TaskType = "general"
@@ -40,6 +44,7 @@ class Call:
     private: bool = False
     params: Mapping[str, object] = field(default_factory=dict)
     on_failover: Callable[[ProviderError], None] | None = None
+    on_wait: Callable[[Wait], None] | None = None
     priority: Priority = "interactive"
     thread: str | None = None
     tenant: str = ""
@@ -48,6 +53,8 @@ class Call:
     trim: Trim | None = None
     most_wait_s: float | None = None
     vision: bool = False
+    avoid: str | None = None
+    fit: Fit | None = None
 
 
 def is_offline(ref: str) -> bool:

@@ -25,6 +25,7 @@ from potluck.providers.ordering import Ordering
 from potluck.providers.outages import Outage
 from potluck.providers.paces import Paces
 from potluck.providers.patience import Patience, Retries
+from potluck.providers.room import room_for
 from potluck.providers.selection import Choice, Selection
 from potluck.providers.succession import Heirs, Succession
 from potluck.providers.terms import Terms
@@ -125,6 +126,17 @@ class Chain:
             if backend.model.ref in refs:
                 self._outages.forget(backend.provider.id, backend.model.id, account=backend.account)
 
+    def room(self, call: Call) -> int | None:
+        """How many tokens of messages the model takes that would be asked first for `call`.
+
+        None when nothing is known to limit it, or when no LLM is there.
+        """
+        links = self._selection.choose(call, self._terms(call), self._catalog).links
+        if not links:
+            return None
+        backend = links[0].link.backend
+        return room_for(backend, self._limiter.known_uses(backend.deployment), options_of(call))
+
     def runnable(self, call: Call) -> Runnable[LanguageModelInput, AIMessage]:
         """What answers `call`: ask it with `ainvoke` or `astream`.
 
@@ -150,6 +162,7 @@ class Chain:
             hedge_after_s=self._catalog.fallback.hedge_after_seconds,
             known=choice.known,
             on_failover=call.on_failover,
+            on_wait=call.on_wait,
         )
         may_end_offline = call.only is None or is_offline(call.only)
         last = LastResort(attempts=course.attempts) if may_end_offline else None
@@ -189,6 +202,7 @@ class Chain:
             parts=call.parts,
             tenant=call.tenant,
             recorder=self._recorder,
+            fit=call.fit,
         )
 
     def _members(

@@ -15,6 +15,14 @@ from potluck.quota.limiter import RefusedError
 from potluck.quota.windows import Deployment
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A call waits for one of these models to have room, until then at most."""
+
+    refs: tuple[str, ...]
+    until: datetime
+
+
 @dataclass(slots=True)
 class Course:
     """What the members of one chain share while they answer a call.
@@ -31,6 +39,7 @@ class Course:
     hedge_after_s: float | None = None
     known: tuple[ProviderError, ...] = ()
     on_failover: Callable[[ProviderError], None] | None = None
+    on_wait: Callable[[Wait], None] | None = None
     met: list[ProviderError] = field(default_factory=list)
     refused: dict[Deployment, RefusedError] = field(default_factory=dict)
     waited_s: float = 0.0

@@ -19,6 +19,7 @@ from potluck.providers.hedge import hedged
 from potluck.providers.last import LastResort
 from potluck.providers.link import Link
 from potluck.providers.mending import correction
+from potluck.providers.room import room_for
 from potluck.providers.seam import NotContinuedError
 from potluck.providers.told import Sequel, Told
 from potluck.providers.trim import split_option, trimmed, trimmed_stream
@@ -73,9 +74,8 @@ class Member(AsyncChatModel):
             turn = turns.current
             link = self._watched(turn)
             try:
-                result = await link._agenerate(  # noqa: SLF001 # ours
-                    _request(turn, told, messages), stop, **options
-                )
+                request = _request(turn, told, await self._fitted(link, messages, options))
+                result = await link._agenerate(request, stop, **options)  # noqa: SLF001 # ours
             except ProviderError as error:
                 if not turns.next(error, begun=False, wrote=False):
                     self._refuse_callers_own(error)
@@ -136,7 +136,7 @@ class Member(AsyncChatModel):
         """What the model whose turn it is says; or the next one, if it is quicker."""
 
         def part(turn: Turn) -> AsyncGenerator[tuple[Link, AIMessageChunk]]:
-            return self._part(turn, told, _request(turn, told, messages), stop, options)
+            return self._part(turn, told, messages, stop, options)
 
         after_s, upcoming = self.course.hedge_after_s, turns.upcoming()
         if after_s is None or upcoming is None or told.begun:
@@ -157,12 +157,13 @@ class Member(AsyncChatModel):
         self,
         turn: Turn,
         told: Told,
-        request: list[BaseMessage],
+        messages: list[BaseMessage],
         stop: list[str] | None,
         options: Mapping[str, object],
     ) -> AsyncGenerator[tuple[Link, AIMessageChunk]]:
         """One model's part of the answer, fitted to what is out."""
         link = self._watched(turn)
+        request = _request(turn, told, await self._fitted(link, messages, options))
         sequel = Sequel(told) if told.begun else None
         stream = link.stream_chunks(request, stop, options, may_be_empty=told.looks_finished)
         async with aclosing(stream) as chunks:
@@ -170,6 +171,16 @@ class Member(AsyncChatModel):
                 fitted = chunk if sequel is None else self._fit(sequel, chunk, link)
                 if fitted is not None:
                     yield link, fitted
+
+    async def _fitted(
+        self, link: Link, messages: list[BaseMessage], options: Mapping[str, object]
+    ) -> list[BaseMessage]:
+        """The conversation as long as the model takes it, if its caller lets it be shortened."""
+        fit = self.course.terms.fit
+        if fit is None:
+            return messages
+        room = room_for(link.backend, link.limiter.known_uses(link.backend.deployment), options)
+        return messages if room is None else await fit(messages, room)
 
     def _fit(self, sequel: Sequel, chunk: AIMessageChunk, link: Link) -> AIMessageChunk | None:
         try:

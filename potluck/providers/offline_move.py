@@ -8,10 +8,15 @@ from langchain_core.messages import BaseMessage
 
 from potluck.providers.offline_answer import compose, with_notice
 from potluck.providers.offline_intent import Gap, Intent, goal_of
+from potluck.providers.offline_notes import Wish, notes_in, wish_in
+from potluck.providers.offline_phrases import ENGLISH, JAPANESE
 from potluck.providers.offline_plan import SUBMIT_PLAN, plan_arguments
 from potluck.providers.offline_quotes import RESULT
 from potluck.providers.offline_request import Request, understand
 from potluck.providers.offline_turn import Done, Turn, read_turn
+
+# The way to the tools that are not at hand.
+USE_TOOLS = "use_tools"
 
 Schemas = Mapping[str, Mapping[str, object]]
 """The JSON schema of the arguments of each tool at hand, by name."""
@@ -38,8 +43,13 @@ def next_move(messages: Sequence[BaseMessage], schemas: Schemas, why: str) -> Ca
     request = understand(turn.request, turn.background)
     if SUBMIT_PLAN in schemas:
         return Call(SUBMIT_PLAN, plan_arguments(request, turn.request, schemas[SUBMIT_PLAN]))
-    gaps = list(request.gaps)
+    wish = wish_in(turn.request)
+    if wish is not None and not turn.done and (moved := _note_move(wish, messages, schemas)):
+        return moved if isinstance(moved, Call) else _said(moved, turn, why)
+    gaps = [] if wish is not None and turn.done else list(request.gaps)
     for intent in _pending(request, turn.done):
+        if intent.tool not in schemas and USE_TOOLS in schemas:
+            return Call(USE_TOOLS, {"why": intent.tool})
         if intent.tool not in schemas:
             gaps.append(Gap("not_bound", goal_of(intent)))
         elif (args := _arguments(intent, turn)) is None:
@@ -47,6 +57,24 @@ def next_move(messages: Sequence[BaseMessage], schemas: Schemas, why: str) -> Ca
         else:
             return Call(intent.tool, _known_only(args, schemas[intent.tool]))
     return compose(turn.done, gaps, why=why, in_japanese=turn.in_japanese)
+
+
+def _note_move(
+    wish: Wish, messages: Sequence[BaseMessage], schemas: Schemas
+) -> Call | list[str] | None:
+    """What to do about the notes; None where there is no way to them."""
+    if wish.kind == "list":
+        return notes_in(messages) or [""]
+    if wish.kind in schemas:
+        return Call(wish.kind, {"text" if wish.kind == "remember" else "note": wish.text})
+    return Call(USE_TOOLS, {"why": wish.kind}) if USE_TOOLS in schemas else None
+
+
+def _said(notes: Sequence[str], turn: Turn, why: str) -> str:
+    phrases = JAPANESE if turn.in_japanese else ENGLISH
+    shown = "\n".join(f"- {note}" for note in notes if note)
+    told = phrases["notes"].format(text=shown) if shown else phrases["no_notes"]
+    return with_notice([told], why=why, in_japanese=turn.in_japanese)
 
 
 def _pending(request: Request, done: Sequence[Done]) -> list[Intent]:

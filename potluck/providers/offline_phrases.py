@@ -28,6 +28,8 @@ ENGLISH = {
     "list": "Files in the workspace:\n{text}",
     "read": "{path}:\n\n{text}",
     "search": "Found:\n{text}",
+    "notes": "I have noted:\n{text}",
+    "no_notes": 'I have noted nothing. Say "Remember that ..." and I keep it.',
 }
 JAPANESE = {
     "notice": "オフライン回答：LLM に接続されていません（no LLM is connected{why}）。"
@@ -51,6 +53,8 @@ JAPANESE = {
     "list": "ワークスペースのファイル：\n{text}",
     "read": "{path}：\n\n{text}",
     "search": "見つかりました：\n{text}",
+    "notes": "覚えていること：\n{text}",
+    "no_notes": "まだ何も覚えていません。「…と覚えておいて」と言ってください。",
 }
 NOTICE = re.compile(
     r"\s*^(?:Offline answer: no LLM is connected|オフライン回答：LLM に接続されていません).*?"

@@ -12,7 +12,7 @@ from potluck.providers.terms import Terms
 from potluck.quota.limiter import Limiter
 from potluck.quota.windows import Deployment, Use
 
-Group = tuple[bool, bool, bool, int]
+Group = tuple[bool, bool, bool, bool, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,15 @@ class Ordering:
         self._standings: dict[Deployment, tuple[Sequence[Use], Standing]] = {}
 
     def place(
-        self, links: Iterable[Link], terms: Terms, catalog: Catalog, *, prefer: str | None = None
+        self,
+        links: Iterable[Link],
+        terms: Terms,
+        catalog: Catalog,
+        *,
+        prefer: str | None = None,
+        avoid: str | None = None,
     ) -> list[Placed]:
-        """The links, best first. `prefer` is a model's ref or a provider's id."""
+        """The links, best first. `prefer` and `avoid` are a model's ref or a provider's id."""
         now = self._clock()
         last = self._paces.last_of(terms.thread)
         numbers: dict[str, int] = {}
@@ -47,7 +53,10 @@ class Ordering:
             model, deployment = link.backend.model, link.backend.deployment
             standing = self._stand(deployment, now)
             saves = _saves(standing, terms)
-            group = _group(model, terms, catalog, prefer=prefer, saves=saves)
+            group = (
+                avoid is not None and is_named(model, avoid),
+                *_group(model, terms, catalog, prefer=prefer, saves=saves),
+            )
             rank = (
                 group,
                 standing.spare,
@@ -75,7 +84,7 @@ class Ordering:
 
 def _group(
     model: Model, terms: Terms, catalog: Catalog, *, prefer: str | None, saves: bool
-) -> Group:
+) -> tuple[bool, bool, bool, int]:
     route = catalog.routes.get(terms.task_type, ())
     preferred = prefer is not None and is_named(model, prefer)
     place = next((i for i, name in enumerate(route) if is_named(model, name)), len(route))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
@@ -14,10 +14,11 @@ from pydantic import Field, SkipValidation
 
 from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.async_model import AsyncChatModel
-from potluck.providers.course import Course
+from potluck.providers.course import Course, Wait
 from potluck.providers.last import LastResort
 from potluck.providers.link import Link
 from potluck.providers.member import Member
+from potluck.providers.room import shortened
 from potluck.quota.limiter import (
     WORTH_WAITING,
     NobodyHasRoomError,
@@ -25,10 +26,12 @@ from potluck.quota.limiter import (
     Reservation,
     Want,
 )
+from potluck.quota.windows import Amounts
 
 _MAY_PASS = frozenset({ErrorKind.OVERLOAD, ErrorKind.TIMEOUT, ErrorKind.NETWORK})
 # A model that is refused again and again after its time was up is not waited for any longer
 _MOST_TRIES = 5
+TOLD_AFTER_S = 0.5
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -119,7 +122,9 @@ class Patience(AsyncChatModel):
         while True:
             left_s = min(self.patience_s - self.course.waited_s, self.course.left_s())
             wants = {
-                place: Want(link.backend.deployment, link.estimate(messages, options), not_before)
+                place: Want(
+                    link.backend.deployment, self._estimate(link, messages, options), not_before
+                )
                 for place, link in enumerate(self.links)
                 if tries[place] < _MOST_TRIES
                 and (not_before := self._back_at(link)) is not None
@@ -136,11 +141,21 @@ class Patience(AsyncChatModel):
                 # Without effect, once the call that it was for has settled it
                 await reservation.release()
 
+    def _estimate(
+        self, link: Link, messages: Sequence[BaseMessage], options: Mapping[str, object]
+    ) -> Amounts:
+        estimate = link.estimate(messages, options)
+        if self.course.terms.fit is None:
+            return estimate
+        uses = link.limiter.known_uses(link.backend.deployment)
+        return shortened(estimate, link.backend, uses, options)
+
     async def _wait(
         self, wants: Mapping[int, Want], left_s: float
     ) -> tuple[int, Reservation] | None:
         """Room for one of the wants, by its place; None when there is none in time."""
         began, places = self.course.clock(), list(wants)
+        timer = self._tell_soon(wants, began + timedelta(seconds=left_s))
         try:
             index, reservation = await self.links[0].limiter.reserve_first(
                 list(wants.values()), priority=self.course.terms.priority, patience_s=left_s
@@ -150,10 +165,22 @@ class Patience(AsyncChatModel):
                 self.course.refuse(wants[places[index]].deployment, refusal)
             return None
         finally:
+            timer.cancel()
             self.course.waited_s += (self.course.clock() - began).total_seconds()
         place = places[index]
         self.course.refused.pop(wants[place].deployment, None)
         return place, reservation
+
+    def _tell_soon(self, wants: Mapping[int, Want], until: datetime) -> asyncio.TimerHandle:
+        """Say that the call waits, once it has for a while; a moment is nobody's concern."""
+        refs = (self.links[place].backend.model.ref for place in wants)
+        wait = Wait(tuple(dict.fromkeys(refs)), until)
+
+        def tell() -> None:
+            if self.course.on_wait is not None:
+                self.course.on_wait(wait)
+
+        return asyncio.get_running_loop().call_later(TOLD_AFTER_S, tell)
 
     async def _again(self) -> AsyncGenerator[Member]:
         """All that may have recovered, once more."""

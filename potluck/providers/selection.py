@@ -93,7 +93,9 @@ class Selection:
             or not link.backend.provider.by_name_only
             or any(is_named(link.backend.model, name) for name in named if name)
         )
-        for placed in self._ordering.place(allowed, terms, catalog, prefer=call.prefer):
+        for placed in self._ordering.place(
+            allowed, terms, catalog, prefer=call.prefer, avoid=call.avoid
+        ):
             for link in self._heirs.behind([placed.link]):
                 yield Placed(link, placed.group)
 

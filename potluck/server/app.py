@@ -9,6 +9,7 @@ from potluck import engine
 from potluck.sandbox.pool import Sandboxes
 from potluck.server import langserve_door, loopback, openai, parked_door, pulse, quota_door
 from potluck.server.address import served
+from potluck.server.dashboard import door as dashboard_door
 from potluck.server.database_door import DatabaseDoor
 from potluck.server.langgraph_door import LangGraphDoor
 from potluck.server.resumption import parked_runs_resumed
@@ -57,7 +58,7 @@ async def _runs_kept() -> AsyncIterator[None]:
 
 
 def create_app() -> FastAPI:
-    """Our doors: OpenAI under /v1, LangServe under /agent, quota under /quota."""
+    """Our doors: OpenAI under /v1, LangServe under /agent, quota under /quota, /dashboard."""
     made = FastAPI(title="Potluck", lifespan=lifespan)
     made.add_middleware(DatabaseDoor)
     made.add_middleware(LangGraphDoor)
@@ -65,6 +66,7 @@ def create_app() -> FastAPI:
     langserve_door.mount(made)
     parked_door.mount(made)
     quota_door.mount(made)
+    dashboard_door.mount(made)
     return made
 
 

@@ -11,7 +11,8 @@ from potluck.server.langgraph_wire import Mistake, mistakes_in_run, mistakes_in_
 from potluck.server.stored_text import unstorable_in
 from potluck.server.turn import UNATTENDED
 
-MAX_BODY_BYTES = 20_000_000
+# The images of a chat come through here from the OpenAI door
+MAX_BODY_BYTES = 40_000_000
 STATELESS = "potluck_stateless"
 _CHECKED_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _OURS = re.compile(r"/(threads|runs|assistants|store|crons)(/|$)")

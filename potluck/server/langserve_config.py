@@ -1,14 +1,20 @@
 """What a caller of the LangServe door may set in `config.configurable`, and who the caller is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, Self
 
 from langchain_core.runnables import ConfigurableFieldSpec
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from nodes.budget import DEFAULT_MAX_CALLS, HIGHEST_MAX_CALLS
+from nodes.budget import (
+    DEFAULT_MAX_CALLS,
+    DEFAULT_MAX_SECONDS,
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_MAX_TOOL_CALLS,
+    HIGHEST_MAX_CALLS,
+)
 from potluck.cache.responses import CacheMode
 from potluck.providers.catalog import TaskType
 from potluck.quota.windows import Priority
@@ -42,6 +48,8 @@ class Asker:
     """Who asks, and in which way: told by the request and its headers, not by its config."""
 
     tenant: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Whether the agent uses long-term notes, as the run's context says it."""
     cache: CacheMode = "use"
     in_batch: bool = False
 
@@ -111,6 +119,19 @@ class AgentConfig(CallerConfig):
             ge=1, le=HIGHEST_MAX_CALLS, description="Model calls that one turn may make at most."
         ),
     ] = DEFAULT_MAX_CALLS
+    max_tokens: Annotated[
+        int,
+        Field(
+            ge=500, le=10_000_000, description="Tokens that one turn may use, sent and answered."
+        ),
+    ] = DEFAULT_MAX_TOKENS
+    max_seconds: Annotated[
+        float,
+        Field(ge=1, le=86_400, description="How long one turn may work; waiting is not work."),
+    ] = DEFAULT_MAX_SECONDS
+    max_tool_calls: Annotated[
+        int, Field(ge=0, le=1_000, description="Tool calls that one turn may make at most.")
+    ] = DEFAULT_MAX_TOOL_CALLS
 
     def context(self, asker: Asker) -> dict[str, object]:
         """The run's context: what was set, and not to the default."""
@@ -121,6 +142,7 @@ class AgentConfig(CallerConfig):
             **({"priority": priority} if priority != "interactive" else {}),
             **({"cache": asker.cache} if asker.cache != "use" else {}),
             **({"tenant": asker.tenant} if asker.tenant else {}),
+            **asker.notes,
         }
 
 

@@ -14,6 +14,7 @@ from potluck import engine
 from potluck.quota.parked_run import ParkedRun
 from potluck.quota.windows import Priority
 from potluck.server import loopback
+from potluck.server.ownership import for_owner_of, own_of
 from potluck.server.parked_threads import Outcome, ParkedThreads
 from potluck.server.refusal import refusal
 
@@ -56,13 +57,14 @@ def mount(app: FastAPI) -> None:
 
 
 async def parked() -> ParkedRunsView | Response:
-    """Every run that waits for quota."""
+    """Every run of the caller's that waits for quota; for an admin those of all."""
     parking = (await engine.current()).parking
     try:
         runs = await parking.list()
+        own = await own_of(run.thread_id for run in runs)
     except psycopg.Error as error:
         return _unavailable(error)
-    return ParkedRunsView(parked=[view_of(run) for run in runs])
+    return ParkedRunsView(parked=[view_of(run) for run in runs if run.thread_id in own])
 
 
 async def resume(thread_id: ThreadId) -> Done | Response:
@@ -73,16 +75,17 @@ async def resume(thread_id: ThreadId) -> Done | Response:
     used = await engine.current()
     try:
         run = await used.parking.find(thread_id)
+        own = await own_of([thread_id])
     except psycopg.Error as error:
         return _unavailable(error)
-    if run is not None:
+    if run is not None and own:
         used.chain.forgive(run.waiting_for)
-    return await _answer(thread_id, "resumed", (await _threads()).resume)
+    return await _answer(thread_id, "resumed", ParkedThreads.resume)
 
 
 async def cancel(thread_id: ThreadId) -> Done | Response:
     """Give the work up; the thread's last message says so, and the thread is free."""
-    return await _answer(thread_id, "cancelled", (await _threads()).cancel)
+    return await _answer(thread_id, "cancelled", ParkedThreads.cancel)
 
 
 def view_of(run: ParkedRun) -> ParkedRunView:
@@ -99,15 +102,15 @@ def view_of(run: ParkedRun) -> ParkedRunView:
     )
 
 
-async def _threads() -> ParkedThreads:
-    return ParkedThreads((await engine.current()).parking, loopback.client())
-
-
 async def _answer(
-    thread_id: str, status: str, act: Callable[[str], Awaitable[Outcome]]
+    thread_id: str, status: str, act: Callable[[ParkedThreads, str], Awaitable[Outcome]]
 ) -> Done | Response:
+    parking = (await engine.current()).parking
     try:
-        outcome = await act(thread_id)
+        outcome = Outcome.GONE
+        if await own_of([thread_id]):
+            async with for_owner_of(thread_id):
+                outcome = await act(ParkedThreads(parking, loopback.client()), thread_id)
     except (httpx.HTTPError, psycopg.Error) as error:
         return _unavailable(error)
     match outcome:

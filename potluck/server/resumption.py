@@ -16,6 +16,7 @@ from potluck.engine import Engine
 from potluck.quota.parked_run import ParkedRun
 from potluck.quota.parking import ParkedRuns
 from potluck.server import loopback
+from potluck.server.ownership import for_owner_of
 from potluck.server.parked_threads import Outcome, ParkedThreads
 from potluck.server.quota_state import ready_models
 
@@ -105,7 +106,7 @@ class Resumption:
     async def _go_on(self, run: ParkedRun, gate: asyncio.Semaphore) -> None:
         loop = asyncio.get_running_loop()
         try:
-            async with gate, asyncio.timeout(RESUME_TIMEOUT_S):
+            async with gate, asyncio.timeout(RESUME_TIMEOUT_S), for_owner_of(run.thread_id):
                 outcome = await ParkedThreads(self._parking, self._client()).resume(run.thread_id)
         except (httpx.HTTPError, TimeoutError) as error:
             # While the server is starting nobody answers yet.

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +16,8 @@ import filelock
 import redis
 import structlog
 import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from potluck import engine
@@ -23,6 +25,8 @@ from potluck.database import database_url, prepare_home
 from potluck.errors import StartError
 from potluck.providers.catalog_file import load_catalog
 from potluck.server.address import Address, announce, server_file
+from potluck.server.auth_keys import Keyring
+from potluck.server.auth_rates import Rates
 from potluck.server.guard import Guard, is_loopback
 from potluck.server.request_ids import take_ids
 from potluck.server.welcome import Welcome
@@ -35,6 +39,10 @@ HIGHEST_PORT = 65535
 SHUTDOWN_TIMEOUT_S = 10
 KEEP_ALIVE_S = 75
 CONNECT_TIMEOUT_S = 5
+READER_TIMEOUT_S = 120
+"""How long a client may take nothing of what is sent to it before its connection is cut."""
+# At `debug` these write down every header and every chunk, whatever secrets are in them.
+TALKERS = ("httpcore", "httpcore2", "sse_starlette", "openai", "groq", "google_genai", "psycopg")
 YOUNG_OBJECTS = 10_000
 """How many new objects there are before those that nobody uses are looked for."""
 
@@ -61,8 +69,9 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
         announce(address)
         app = Guard(
             _api(settings, database, address),
-            secrets=settings.api_secrets,
-            internal_key=address.internal_key,
+            keyring=Keyring.of(settings, address.internal_key),
+            rates=Rates(settings.potluck_requests_per_minute),
+            origins=settings.potluck_cors_origins,
         )
         _run(app, listener, settings, Welcome(settings, address, env_file_is_new))
 
@@ -108,6 +117,9 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Whoever connects has this from the listener
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READER_TIMEOUT_S * 1000)
     try:
         listener.bind((host, port))
         # Listening at once: a bound socket alone would not keep a second server out.
@@ -153,7 +165,7 @@ def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
         {
             "DATABASE_URL": database,
             "AEGRA_CONFIG": str(PROJECT_DIR / "langgraph.json"),
-            "AUTH_TYPE": "noop",
+            "AUTH_TYPE": "custom",
             "SERVER_URL": address.url,
             "LOG_LEVEL": level,
             "LOG_VERBOSITY": "standard",
@@ -162,20 +174,35 @@ def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
         }
     )
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level.lower()))
+    from aegra_api.core.auth_middleware import get_auth_instance  # noqa: PLC0415 - as below
     from aegra_api.main import app  # noqa: PLC0415 - only now does it find its settings
 
+    if get_auth_instance() is None:
+        # Aegra would only log it, and show everything to everybody.
+        raise StartError(
+            "The server cannot tell users apart: `auth` of langgraph.json was not loaded.",
+            fix="Set it to potluck.server.auth:auth, and see the log above.",
+        )
     made: ASGIApp = app
     take_ids(app)
+    allow_origins(app, settings.potluck_cors_origins)
 
     if redis_url is None:
         # Its warning says that nothing is recovered without Redis; here we do that ourselves.
         logging.getLogger("aegra_api.main").setLevel(logging.ERROR)
-    # It warns that all share one identity; whoever has no key of ours gets no further than Guard.
-    logging.getLogger("aegra_api.core.auth_middleware").setLevel(logging.ERROR)
+    for name in TALKERS:
+        logging.getLogger(name).setLevel(logging.INFO)
     if settings.potluck_log_level == "warning":
         # It takes every 4xx for a warning; the client was told already.
         logging.getLogger("app.access_logs").setLevel(logging.ERROR)
     return made
+
+
+def allow_origins(app: Starlette, origins: Sequence[str]) -> None:
+    """Let pages of these sites read the answers of Aegra's app, beside pages of this machine."""
+    for middleware in app.user_middleware:
+        if middleware.cls is CORSMiddleware:  # type: ignore[comparison-overlap] # a class is a factory, too
+            middleware.kwargs["allow_origins"] = list(origins)
 
 
 def _reached_redis(settings: Settings) -> str | None:

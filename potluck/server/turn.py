@@ -193,7 +193,6 @@ def run_errors() -> Iterator[None]:
 
 
 def _refused(error: httpx.HTTPStatusError) -> RunError:
-    """Failed, except while what the server keeps runs in is out: that is told as it is."""
     status, wait_s = error.response.status_code, error.response.headers.get("Retry-After", "")
     if status != 503 or not wait_s.isdecimal():
         return RunError(str(error), status=status if status < 500 else 502)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from potluck.events import (
+    ApprovalDecidedEvent,
     Event,
     PictureEvent,
     PlanEvent,
@@ -14,12 +15,14 @@ from potluck.events import (
     StepStatus,
     ToolCallEvent,
     ToolResultEvent,
+    is_spent,
 )
 from potluck.server.answer import Answer
 from potluck.server.turn import Happened, Parked, Part
 from potluck.terminal.countdown import Countdown
 
 MARKS: dict[StepStatus, str] = {"todo": "○", "doing": "◐", "done": "●", "failed": "✗"}
+DECISIONS = {"approve": "approved", "edit": "changed", "reject": "rejected"}
 SHOWN_LINES = 6
 SHOWN_CHARS = 160
 # What a model or a tool writes must not steer the terminal.
@@ -86,7 +89,7 @@ def lines_of(event: Event) -> list[str]:
     return [printable(line) for line in _lines(event)]
 
 
-def _lines(event: Event) -> list[str]:  # noqa: C901, PLR0911 - one for each kind of event
+def _lines(event: Event) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one for each kind of event
     match event["type"]:
         case "step":
             return [f"· {event['text']}"]
@@ -104,14 +107,28 @@ def _lines(event: Event) -> list[str]:  # noqa: C901, PLR0911 - one for each kin
             return [_picture(event)]
         case "failover":
             return [f"! {event['failed']} failed ({event['reason']}); asking the next one"]
-        case "parked":
+        case "waiting" | "parked":
             return [f"! {event['reason']}"]
+        case "approval_asked":
+            return [f"? {event['name']} waits for your decision"]
+        case "approval_decided":
+            return [_decided(event)]
+        case "budget":
+            return ["! What this run may spend is used up"] if is_spent(event) else []
+        case "answer_begun" | "answer_ended":
+            # The words themselves are shown.
+            return []
         case "verdict":
             return [f"= {event['verdict']}: {event['reason']}"]
         case "error":
             return [f"! {event['text']}"]
         case _ as never:
             assert_never(never)
+
+
+def _decided(event: ApprovalDecidedEvent) -> str:
+    said = f": {' '.join(event['message'].split())}" if event["message"] else ""
+    return _cut(f"= {event['name']}: {DECISIONS[event['decision']]}{said}")
 
 
 def _plan(event: PlanEvent) -> list[str]:

@@ -32,6 +32,7 @@ class ScriptedChain:
 
     script: list[Any] = field(default_factory=list)
     calls: list[tuple[Call, list[BaseMessage]]] = field(default_factory=list)
+    room_tokens: int | None = None
 
     def runnable(self, call: Call) -> Runnable[LanguageModelInput, AIMessage]:
         async def answer(messages: list[BaseMessage]) -> AIMessage:
@@ -41,6 +42,9 @@ class ScriptedChain:
             return reply(call, messages) if callable(reply) else reply
 
         return RunnableLambda(answer)
+
+    def room(self, call: Call) -> int | None:  # noqa: ARG002 # the chain's
+        return self.room_tokens
 
     def models(self) -> list[ChainModel]:
         return [ChainModel("groq/x", "groq", None, on=True, reason="key set")]

@@ -13,6 +13,7 @@ from potluck.server.openai.caller import Chat, chat_of, is_background, tenant_of
 from potluck.server.openai.chain_reply import call_of, chain_reply
 from potluck.server.openai.deltas import Reply
 from potluck.server.openai.images import ReplyOf, has_images, reply_with_images
+from potluck.server.openai.notes import notes_for
 from potluck.server.openai.request import ChatRequest
 from potluck.server.openai.targets import Target, resolve
 from potluck.server.openai.wishes import wishes_of
@@ -68,7 +69,7 @@ def reply_to(
         wait_limit_s=limit_s,
         cache=cache,
         tenant=tenant,
-        wishes=wishes_of(asked, headers),
+        wishes={**wishes_of(asked, headers), **notes_for(headers)},
         is_detached=in_background,
     )
 

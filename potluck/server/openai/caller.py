@@ -6,24 +6,22 @@ import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-import jwt
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
+from potluck.server import ownership
+from potluck.server.forwarded_user import ForwardedUserError, forwarded_user
 from potluck.server.openai.errors import ApiError
 from potluck.server.openai.request import ChatRequest, UserMessage, text_in
 from potluck.server.turn import THREAD_NAMESPACE, Wire
 
 OPEN_WEBUI = "x-openwebui-"
 CHAT_HEADERS = (f"{OPEN_WEBUI}chat-id", "x-chat-id")
-USER_HEADER = f"{OPEN_WEBUI}user-id"
-SIGNED_USER_HEADER = f"{OPEN_WEBUI}user-jwt"
 TASK_HEADER = f"{OPEN_WEBUI}task"
 REPLY_HEADER = f"{OPEN_WEBUI}message-id"
 BEFORE_HEADER = f"{OPEN_WEBUI}user-message-parent-id"
 HISTORY_HEADER = "x-potluck-history"
 EPHEMERAL = ("temporary:", "local:")
-ISSUER = "open-webui"
 MAX_ID_CHARS = 200
 _TEMPLATE = re.compile(r"###\s*Task:")
 
@@ -44,11 +42,15 @@ class Chat:
     """The client's own id of the reply that it asks for, if it tells."""
     before_id: str = ""
     """That of the reply which this request follows."""
+    owner: str = ""
+    """Who the thread belongs to; empty where all are one."""
 
     @property
     def thread_id(self) -> str:
         """The same for the same chat, and for no other caller's."""
         key = f"{self.tenant}\x1f{self.user}\x1f{self.model}\x1f{self.name}"
+        if self.owner:
+            key = f"{self.owner}\x1e{key}"
         return str(uuid.uuid5(THREAD_NAMESPACE, key))
 
     @property
@@ -65,7 +67,7 @@ def chat_of(
     A user's name counts only behind an API key: without one, anybody could write it. With
     `jwt_secret` only a signed one counts. Raises ApiError when the signature is wrong.
     """
-    name = next((headers[key] for key in CHAT_HEADERS if headers.get(key)), request.thread_name)
+    name = name_in(headers) or request.thread_name
     if not name or name.startswith(EPHEMERAL):
         return None
     return Chat(
@@ -76,7 +78,13 @@ def chat_of(
         history=_history_in(headers),
         reply_id=headers.get(REPLY_HEADER, "")[:MAX_ID_CHARS],
         before_id=headers.get(BEFORE_HEADER, "")[:MAX_ID_CHARS],
+        owner=who.owner if (who := ownership.caller()) else "",
     )
+
+
+def name_in(headers: Headers) -> str:
+    """What the client calls the chat, if its headers tell."""
+    return next((headers[key] for key in CHAT_HEADERS if headers.get(key)), "")
 
 
 def is_background(request: ChatRequest, headers: Headers) -> bool:
@@ -102,32 +110,12 @@ def tenant_of(headers: Headers, *, has_keys: bool) -> str:
 
 
 def _user_in(headers: Headers, secret: SecretStr | None) -> str:
-    token = headers.get(SIGNED_USER_HEADER, "")
-    if not token:
-        return headers.get(USER_HEADER, "") if secret is None else ""
     try:
-        # Without our knowing the secret it is worth what the plain header is: the key vouches.
-        claims = (
-            jwt.decode(token, options={"verify_signature": False})
-            if secret is None
-            else jwt.decode(
-                token,
-                secret.get_secret_value(),
-                algorithms=["HS256"],
-                issuer=ISSUER,
-                options={"require": ["sub", "exp"]},
-            )
-        )
-    except jwt.InvalidTokenError as error:
+        return forwarded_user(headers, secret)
+    except ForwardedUserError as error:
         raise ApiError(
-            f"The user of `X-OpenWebUI-User-Jwt` cannot be believed: {error}. Give Open WebUI's "
-            "FORWARD_USER_INFO_HEADER_JWT_SECRET and Potluck's POTLUCK_OPENWEBUI_JWT_SECRET the "
-            "same value, and let both clocks be right.",
-            401,
-            "authentication_error",
-            code="invalid_user_token",
+            str(error), 401, "authentication_error", code="invalid_user_token"
         ) from error
-    return str(claims.get("sub") or "")
 
 
 def _history_in(headers: Headers) -> History:

@@ -1,20 +1,25 @@
 """The door itself: an app of its own under /v1, so that every answer there has OpenAI's shape."""
 
+import re
+from http import HTTPStatus
 from typing import Literal, TypedDict
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount, Route
 
 from potluck import engine
 from potluck.errors import PotluckError
 from potluck.server.openai.answerer import reply_to
-from potluck.server.openai.body import read_body
+from potluck.server.openai.body import read_body, refuse_long_text
 from potluck.server.openai.checks import check
 from potluck.server.openai.chunks import chunks
 from potluck.server.openai.completion import Header, takes_events, whole
+from potluck.server.openai.description import FAILURES
 from potluck.server.openai.errors import ApiError, as_api_error, from_status, from_validation
+from potluck.server.openai.images import image_urls
 from potluck.server.openai.request import ChatRequest
 from potluck.server.openai.responses.door import add_routes as add_responses
 from potluck.server.openai.stream import ClientGoneError, EventStream, KeptAlive, finish_for
@@ -36,11 +41,14 @@ class ModelList(TypedDict):
 
 def mount(app: FastAPI) -> None:
     """Add /v1/models, /v1/chat/completions and /v1/responses."""
-    app.mount(PATH, _create())
+    # A dot of the router's own pattern fits no line feed, and these too are answered here
+    mounted = Mount(PATH, _create())
+    mounted.path_regex = re.compile(mounted.path_regex.pattern, re.DOTALL)
+    app.router.routes.append(mounted)
 
 
 def _create() -> FastAPI:
-    made = FastAPI(title="Potluck: OpenAI API", redirect_slashes=False)
+    made = FastAPI(title="Potluck: OpenAI API", redirect_slashes=False, responses=FAILURES)
     made.get("/models")(models)
     made.get("/models/{model_id:path}")(model)
     made.post("/chat/completions", openapi_extra=_body_schema(), response_model=None)(chat)
@@ -86,6 +94,7 @@ async def _read(request: Request) -> ChatRequest:
         asked = ChatRequest.model_validate_json(body)
     except ValidationError as error:
         raise from_validation(error) from error
+    refuse_long_text(body, image_urls(asked))
     check(asked)
     return asked
 
@@ -107,7 +116,20 @@ async def _explain_status(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     detail = f"{error.detail}: {request.method} {request.url.path}."
-    return from_status(error.status_code, detail, error.headers).response()
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _methods(request)
+    return from_status(error.status_code, detail, headers).response()
+
+
+def _methods(request: Request) -> str:
+    """All of the address: the router tells only those of the first route that fits."""
+    fitting = (
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    )
+    return ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
 
 
 async def _explain_bug(_: Request, error: Exception) -> Response:

@@ -43,6 +43,13 @@ def has_images(request: ChatRequest) -> bool:
     return any(True for message in request.messages for _ in _images_of(message))
 
 
+def image_urls(request: ChatRequest) -> Iterator[str]:
+    """The address or data URI of each image."""
+    for message in request.messages:
+        for _, part in _images_of(message):
+            yield part.image_url.url
+
+
 async def reply_with_images(
     request: ChatRequest, reply_of: ReplyOf, *, sees: bool, options: ToolOptions
 ) -> AsyncGenerator[Delta]:

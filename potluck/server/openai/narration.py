@@ -6,7 +6,7 @@ from potluck.server.openai.progress import line_of, status_of
 
 DONE = "Done"
 # What every turn does, and nobody wants to look up afterwards
-_PASSING = frozenset({"step", "failover"})
+_PASSING = frozenset({"step", "failover", "waiting", "answer_begun"})
 
 
 class Narration:

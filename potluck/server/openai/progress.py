@@ -4,11 +4,19 @@ import json
 import re
 from urllib.parse import urlsplit
 
-from potluck.events import Event, PlanEvent, ToolCallEvent
+from potluck.events import (
+    ApprovalAskedEvent,
+    ApprovalDecidedEvent,
+    Event,
+    PlanEvent,
+    ToolCallEvent,
+    is_spent,
+)
 
 SHOWN_CHARS = 200
 STATUS_CHARS = 80
 _BACKTICKS = re.compile("`+")
+_DECIDED = {"approve": "Approved", "edit": "Changed and approved", "reject": "Rejected"}
 _MARKS = {"todo": " ", "doing": "~", "done": "x", "failed": "!"}
 
 
@@ -29,8 +37,14 @@ def status_of(event: Event) -> str:
             text = _doing(event)
         case "failover":
             text = f"{event['failed']} could not answer: asking another model"
+        case "waiting":
+            text = f"Waiting for quota until {event['until'][11:16]} UTC"
         case "parked":
             text = f"Waiting for quota until {event['resume_at'][11:16]} UTC"
+        case "approval_asked":
+            text = "Waiting for your decision"
+        case "answer_begun":
+            text = "Answering"
         case _:
             text = ""
     return _cut(text, STATUS_CHARS)
@@ -68,26 +82,40 @@ def _host_in(url: str) -> str:
         return url
 
 
-def _text_of(event: Event) -> str:  # noqa: PLR0911 - one for each kind of event
+def _text_of(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one for each kind of event
     match event["type"]:
         case "step":
             return event["text"]
         case "plan":
             return _plan(event)
+        case "approval_asked":
+            return f"Waiting for your decision: {_call(event)}"
+        case "approval_decided":
+            return f"{_DECIDED[event['decision']]}: {_call(event)}"
         case "tool_call":
-            return _code(f"{event['name']}({_arguments(event['args'])})")
+            return _call(event)
+        case "tool_output":
+            return _code(_cut(event["text"]))
         case "tool_result":
             return f"{'→' if event['ok'] else '✗'} {_code(_cut(event['text']))}"
         case "picture":
             return f"Picture: {event['path']}" if event["path"] else ""
         case "failover":
             return f"{event['failed']} could not answer: {_cut(event['reason'])}"
+        case "waiting":
+            return f"Waiting until {event['until'][11:19]} UTC: {_cut(event['reason'])}"
         case "parked":
             return f"Waiting until {event['resume_at'][11:19]} UTC: {_cut(event['reason'])}"
         case "verdict":
             return f"{event['verdict'].capitalize()}: {_cut(event['reason'])}"
-        case _:  # an event of a newer vocabulary than this door's
+        case "budget":
+            return "What this run may spend is used up" if is_spent(event) else ""
+        case _:  # shown elsewhere, or of a newer vocabulary than this door's
             return ""
+
+
+def _call(event: ApprovalAskedEvent | ApprovalDecidedEvent | ToolCallEvent) -> str:
+    return _code(f"{event['name']}({_arguments(event['args'])})")
 
 
 def _plan(event: PlanEvent) -> str:

@@ -259,7 +259,8 @@ def test_schemas_say_what_goes_in_and_out(server: Any) -> None:
     config = httpx.get(f"{url}/config_schema", timeout=30).json()
     fields = config["$defs"]["Configurable"]["properties"]
     assert set(fields) == {
-        "thread_id", "model", "instructions", "privacy", "priority", "max_calls",
+        "thread_id", "model", "instructions", "privacy", "priority", "max_calls", "max_tokens",
+        "max_seconds", "max_tool_calls",
     }  # fmt: skip
     assert all(field["description"] for field in fields.values())
     assert (fields["max_calls"]["minimum"], fields["max_calls"]["maximum"]) == (1, 200)

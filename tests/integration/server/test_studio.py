@@ -130,3 +130,12 @@ def test_an_edited_chat_is_a_branch_here_too(studio_url: str, client: SyncLangGr
         [m["content"] for m in one["values"]["messages"] if m["type"] == "human"] for one in ends
     ]
     assert asked == [["What is 2 + 3?", "What is 6 + 7?"], ["What is 2 + 3?", "What is 4 + 5?"]]
+
+
+def test_notes_outlive_their_thread(client: SyncLangGraphClient) -> None:
+    for text in ("Remember that I am vegetarian.", "What do you remember about me?"):
+        thread_id = client.threads.create()["thread_id"]
+        state: Any = client.runs.wait(thread_id, "agent", input=ask(text))
+        assert "I am vegetarian" in state["messages"][-1]["content"]
+    found = client.store.search_items(["users", "anonymous", "notes"])["items"]
+    assert [item["value"]["text"] for item in found] == ["I am vegetarian"]

@@ -167,8 +167,23 @@ async def test_a_plan_of_n_thoughts_takes_few_calls(chain: Any, count: int) -> N
 
     chain.script = [*plan(*goals), *[answer] * MANY]
     state = await run()
-    # Triage and planner, the thoughts, the reflector
-    assert state["usage"]["calls"] == 2 + ceil(count / 3) + 1
+    # Triage and planner, the thoughts, the reflector: a single thought is the answer itself
+    assert state["usage"]["calls"] == 2 + ceil(count / 3) + (count > 1)
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+async def test_a_plan_from_triage_takes_one_call_less(chain: Any, count: int) -> None:
+    goals = [think(f"goal {number}") for number in range(1, count + 1)]
+
+    def answer(call: Any, messages: list[Any]) -> AIMessage:
+        if call.tool_choice != "submit_results":
+            return say("alone, or the end")
+        told = str(messages[-1].text)
+        return hand_in(**{f"s{n}": "r" for n in range(1, count + 1) if f"Step {n}:" in told})
+
+    chain.script = [call("make_plan", steps=goals), *[answer] * MANY]
+    state = await run()
+    assert state["usage"]["calls"] == 1 + ceil(count / 3) + 1
 
 
 @pytest.mark.usefixtures("unbatched")

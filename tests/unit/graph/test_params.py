@@ -23,6 +23,7 @@ SCHEMA = {
 }
 FORM = {"type": "json_schema", "json_schema": {"name": "city", "schema": SCHEMA}}
 CONTEXT = TypeAdapter(Context)
+LONG_TASK = HumanMessage("Compare both, then plan the work step by step")
 
 
 def tool(name: str, **more: Any) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def call(*names: str, text: str = "") -> AIMessage:
 
 async def run(*messages: Any, **context: Any) -> dict[str, Any]:
     made: Any = CONTEXT.validate_python(context)
-    asked = list(messages) or [HumanMessage("hi")]
+    asked = list(messages) or [HumanMessage("do it")]
     return await graph.ainvoke({"messages": asked}, context=made)
 
 
@@ -59,7 +60,7 @@ async def test_only_the_answer_is_cut_and_never_a_tool_call(chain: Any) -> None:
         say("thought"),
         say("answer"),
     ]
-    await run(params={"max_tokens": 5, "stop": ["END"]})
+    await run(LONG_TASK, params={"max_tokens": 5, "stop": ["END"]})
     trims = [made.trim for made, _ in chain.calls]
     assert trims == [Trim(5, ("END",)), None, None, Trim(5, ("END",))]
     assert all("max_tokens" not in made.params for made, _ in chain.calls if made.tools)
@@ -67,7 +68,7 @@ async def test_only_the_answer_is_cut_and_never_a_tool_call(chain: Any) -> None:
 
 async def test_a_call_without_tools_need_not_make_what_is_cut_off(chain: Any) -> None:
     chain.script = [call("current_time"), say("noon")]
-    await run(params={"max_tokens": 5}, max_calls=1)
+    await run(params={"max_tokens": 5}, max_calls=2)
     made = chain.calls[1][0]
     assert not made.tools
     assert made.params["max_tokens"] > 5
@@ -176,10 +177,9 @@ async def test_steps_of_a_plan_are_not_offered_the_clients_tools(chain: Any) -> 
     chain.script = [
         AIMessage("", tool_calls=[{"name": "make_plan", "args": {"why": "x"}, "id": "1"}]),
         AIMessage("", tool_calls=[{"name": "submit_plan", "args": plan, "id": "2"}]),
-        say("done"),
-        say("answer"),
+        say("The door is blue."),
     ]
-    await run(client_tools=[tool("open_door")])
+    await run(LONG_TASK, client_tools=[tool("open_door")])
     assert not any(isinstance(one, dict) for one in chain.calls[2][0].tools)
 
 

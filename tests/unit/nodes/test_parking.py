@@ -17,7 +17,7 @@ from potluck.quota.parking import ParkedRuns
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 THREAD: Any = {"configurable": {"thread_id": "t1", "run_id": "r1"}}
-HI = {"messages": [HumanMessage("hi")]}
+HI = {"messages": [HumanMessage("do it")]}
 
 
 def out(
@@ -92,7 +92,7 @@ async def test_it_goes_on_where_it_stopped(agent: Any, chain: Any) -> None:
     chain.script = [failing(out()), AIMessage("Hello!")]
     stopped = await agent.ainvoke(HI, THREAD)
     state = await go_on(agent, stopped)
-    assert [m.text for m in state["messages"]] == ["hi", "Hello!"]
+    assert [m.text for m in state["messages"]] == ["do it", "Hello!"]
     assert state["usage"]["calls"] == 1
 
 
@@ -144,19 +144,25 @@ async def test_an_end_in_the_past_does_not_keep_the_server_busy(
 async def test_steps_side_by_side_are_parked_as_one_run_and_go_on_together(
     agent: Any, chain: Any, parking: ParkedRuns
 ) -> None:
-    chain.script = [
-        MAKE_PLAN,
-        plan("First thing", "Second thing", "Third thing"),
-        failing(out("a", in_s=300)),
-        AIMessage("second done"),
-        failing(out("b", in_s=200)),
-    ]
+    replies = {
+        "First thing": failing(out("a", in_s=300)),
+        "Second thing": AIMessage("second done"),
+        "Third thing": failing(out("b", in_s=200)),
+    }
+
+    def of_goal(call: Any, messages: Any) -> AIMessage:
+        reply: Any = next(r for goal, r in replies.items() if f"this:\n{goal}" in messages[-1].text)
+        return reply(call, messages) if callable(reply) else reply
+
+    steps = plan("First thing", "Second thing", "Third thing")
+    chain.script = [MAKE_PLAN, steps, *[of_goal] * 3]
     stopped = await agent.ainvoke(HI, THREAD)
     assert len(interrupts(stopped)) == 2
     (run,) = await parking.list()
     assert run.resume_at == NOW + timedelta(seconds=200)
     assert set(run.waiting_for) == {"groq/a", "groq/b"}
-    chain.script = [AIMessage("first done"), AIMessage("third done"), AIMessage("All done")]
+    replies |= {"First thing": AIMessage("first done"), "Third thing": AIMessage("third done")}
+    chain.script = [of_goal, of_goal, AIMessage("All done")]
     state = await go_on(agent, stopped)
     assert [step["result"] for step in state["plan"]] == ["first done", "second done", "third done"]
     assert state["messages"][-1].text == "All done"
@@ -178,7 +184,7 @@ async def test_a_new_message_takes_the_place_of_the_parked_work(agent: Any, chai
     await agent.ainvoke(HI, THREAD)
     again: Any = {"configurable": {"thread_id": "t1", "run_id": "r2"}}
     state = await agent.ainvoke({"messages": [HumanMessage("and this?")]}, again)
-    assert [m.text for m in state["messages"]] == ["hi", "and this?", "Both answered"]
+    assert [m.text for m in state["messages"]] == ["do it", "and this?", "Both answered"]
     assert not (await agent.aget_state(THREAD)).interrupts
 
 

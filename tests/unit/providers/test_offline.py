@@ -16,7 +16,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from nodes.assignment import STEP_PROMPT
+from nodes.assignment import FOR_THE_PLAN, STEP_PROMPT
 from nodes.planner import submit_plan
 from nodes.reflector import send_back
 from nodes.triage import make_plan
@@ -294,6 +294,7 @@ def test_does_a_step_of_a_plan_and_nothing_else(ask: Ask) -> None:
         goal="Read it back",
         done_when="a.txt holds one and 1+1 is known",
         feedback="",
+        closing=FOR_THE_PLAN,
     )
     assert calls(ask(assignment))[0] == ("read_file", {"path": "a.txt"})
     assert len(calls(ask(assignment))) == 1
@@ -307,6 +308,7 @@ def test_a_step_takes_the_result_that_it_builds_on(ask: Ask) -> None:
         goal="Write the result to r.txt",
         done_when="it is there",
         feedback="",
+        closing=FOR_THE_PLAN,
     )
     assert calls(ask(assignment)) == [("write_file", {"path": "r.txt", "text": "42"})]
 

@@ -127,6 +127,32 @@ def test_failover_and_verdict_say_why() -> None:
     assert "step 2 is empty" in verdict
 
 
+def test_what_waits_for_a_person_and_what_they_decided_are_told() -> None:
+    call = {"id": "1", "name": "shell", "args": {"command": "make"}}
+    assert lines(type="approval_asked", reason="It asks.", **call) == [
+        "? shell waits for your decision"
+    ]
+    decided = {"type": "approval_decided", **call}
+    assert lines(decision="approve", message="", **decided) == ["= shell: approved"]
+    assert lines(decision="reject", message="not\nnow", **decided) == ["= shell: rejected: not now"]
+
+
+def test_what_may_be_spent_is_told_once_nothing_is_left() -> None:
+    left = {"type": "budget", "calls": 3, "tokens": 900, "seconds": 60.0, "tool_calls": 9}
+    assert lines(**left) == []
+    assert lines(**{**left, "seconds": -2.5}) == ["! What this run may spend is used up"]
+
+
+def test_a_wait_in_place_says_for_whom() -> None:
+    told = lines(type="waiting", until="", reason="No room: groq/x.", waiting_for=["groq/x"])
+    assert told == ["! No room: groq/x."]
+
+
+def test_where_the_answer_begins_and_ends_needs_no_line() -> None:
+    assert lines(type="answer_begun", id="m") == []
+    assert lines(type="answer_ended", id="m", is_final=True, model="groq/x") == []
+
+
 def test_a_wait_for_quota_is_told_beside_the_answer() -> None:
     event = happened(type="parked", resume_at="", reason="All is spent.", waiting_for=[])
     resume_at = datetime.now(UTC) + timedelta(seconds=130)

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from potluck import engine
 from potluck.engine import Engine
 from potluck.pool import Pool
-from potluck.server.openai.body import read_body
+from potluck.server.openai.body import read_body, refuse_long_text
 from potluck.server.openai.caller import tenant_of
 from potluck.server.openai.errors import ApiError, from_validation
 from potluck.server.openai.responses.fetching import Fetching, ItemQuery, StreamQuery, not_found
+from potluck.server.openai.responses.items import image_urls
 from potluck.server.openai.responses.kept import MemoryShelf, Shelf
 from potluck.server.openai.responses.kept_table import KeptTable
 from potluck.server.openai.responses.making import Making
@@ -134,9 +135,11 @@ async def _read(request: Request) -> ResponsesRequest:
     """The request's body, checked. Raises ApiError."""
     body = await read_body(request)
     try:
-        return ResponsesRequest.model_validate_json(body)
+        asked = ResponsesRequest.model_validate_json(body)
     except ValidationError as error:
         raise from_validation(error) from error
+    refuse_long_text(body, image_urls(asked.items))
+    return asked
 
 
 def _query[Model: (StreamQuery, ItemQuery)](model: type[Model], request: Request) -> Model:

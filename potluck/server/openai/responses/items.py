@@ -1,6 +1,7 @@
 """The items of a conversation in the Responses API, as clients send them and as they are kept."""
 
 import secrets
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -69,10 +70,10 @@ class ImagePart(_Wire):
 
 
 def _part_kind(part: Any) -> str | None:  # Any: unchecked JSON
-    kind = _field(part, "type")
+    kind = str(_field(part, "type"))
     if kind in _TEXTS:
         return "a text"
-    return {"refusal": "a refusal", "input_image": "an image"}.get(str(kind))
+    return {"refusal": "a refusal", "input_image": "an image"}.get(kind)
 
 
 # Tags are no identifiers, so that they are told from the names of parameters in errors.
@@ -131,7 +132,7 @@ class PassedOver(_Wire):
 
 def _item_kind(item: Any) -> str | None:  # Any: unchecked JSON
     kind = _field(item, "type")
-    if kind in PASSED_OVER:
+    if str(kind) in PASSED_OVER:
         return "passed over"
     if kind is None:
         kind = "message" if _field(item, "role") else "item_reference"
@@ -154,6 +155,20 @@ Item = Annotated[
     ),
 ]
 Items = TypeAdapter[list[Item]](list[Item])
+
+
+def image_urls(items: Iterable[Item]) -> Iterator[str]:
+    """The address or data URI of each image."""
+    for item in items:
+        if isinstance(item, Message):
+            content = item.content
+        elif isinstance(item, CallOutput):
+            content = item.output
+        else:
+            continue
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, ImagePart) and part.image_url:
+                yield part.image_url
 
 
 def new_id(prefix: str) -> str:
