@@ -4,7 +4,9 @@ from collections.abc import Collection
 
 from langchain_core.messages import AIMessage
 
-USE_TOOLS = "use_tools"
+from potluck.providers.offer import USE_TOOLS
+
+__all__ = ["USE_TOOLS", "has_call", "only_calls", "without"]
 
 
 def has_call(reply: AIMessage, name: str) -> bool:

@@ -11,7 +11,7 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call, tool_call_chu
 from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.catalog import Model
 from potluck.providers.draft import Gate
-from potluck.providers.offer import Offer, shown
+from potluck.providers.offer import USE_TOOLS, Offer, shown
 from potluck.providers.written_calls import CallGate, find_calls
 
 _CUT = frozenset({"length", "max_tokens"})
@@ -113,6 +113,10 @@ def _checked(wanted: Sequence[_Wanted], offer: Offer, model: Model, *, cut: bool
     calls, faults = [], []
     for call in wanted:
         name = offer.name_of(call.name)
+        if name is None and offer.has_more(call.name):
+            # Whoever calls a tool that was not shown wants it shown
+            calls.append(_Wanted(USE_TOOLS, {"why": call.name}, call.id or _new_id()))
+            continue
         if name is None:
             faults.append(f"there is no tool `{call.name}`")
             continue
@@ -121,13 +125,17 @@ def _checked(wanted: Sequence[_Wanted], offer: Offer, model: Model, *, cut: bool
         except (ValueError, TypeError) as error:
             faults.append(f"`{name}`: {error}")
         else:
-            calls.append(_Wanted(name, arguments, call.id or f"call_{secrets.token_hex(12)}"))
+            calls.append(_Wanted(name, arguments, call.id or _new_id()))
     if faults:
         told = "; ".join(faults)
         said = "\n".join(f"{call.name}({shown(call.arguments)})" for call in wanted)
         complaint = CALL_COMPLAINT.format(faults=told, said=said, names=", ".join(offer.tools))
         raise WrongAnswerError(model, complaint, said=said, faults=told)
     return calls
+
+
+def _new_id() -> str:
+    return f"call_{secrets.token_hex(12)}"
 
 
 def _with_calls[Message: (AIMessage, AIMessageChunk)](

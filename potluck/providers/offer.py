@@ -1,6 +1,7 @@
 """What a call offers a model and demands of its answer: tools, and a form of JSON."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,10 +9,14 @@ from functools import cached_property
 import json_repair
 import jsonschema_rs
 
+_WORD = re.compile(r"\w+")
 _SHOWN_LETTERS = 300
 _MOST_FAULTS = 4
 
 type Schema = Mapping[str, object]
+
+# The tool by which a model asks for the tools that its description names
+USE_TOOLS = "use_tools"
 
 _READERS: Mapping[str, Callable[[str], object]] = {
     "integer": int,
@@ -27,12 +32,14 @@ class Offer:
     """The tools of a call by name, each with the JSON schema of its arguments.
 
     `forced` is the one tool that must be called. `json_form` is the schema that the answer's text
-    must have: empty for any JSON, None when it may be any text.
+    must have: empty for any JSON, None when it may be any text. `more` are the tools that can be
+    asked for with `use_tools`.
     """
 
     tools: Mapping[str, Schema] = field(default_factory=dict)
     forced: str | None = None
     json_form: Schema | None = None
+    more: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Offer":
@@ -42,12 +49,18 @@ class Offer:
         tools = {str(f["name"]): _mapping(f.get("parameters")) for f in functions if "name" in f}
         choice = options.get("tool_choice")
         forced = choice if isinstance(choice, str) and choice in tools else None
-        return cls(tools, forced, _json_form(options.get("response_format")))
+        told = (str(f.get("description", "")) for f in functions if f.get("name") == USE_TOOLS)
+        more = frozenset(_WORD.findall(next(told, "")))
+        return cls(tools, forced, _json_form(options.get("response_format")), more)
 
     def name_of(self, called: str) -> str | None:
         """The tool that is meant by `called`, or None."""
         bare = called.strip().removeprefix("functions.").removeprefix("default_api.")
         return next((name for name in self.tools if bare.lower() == name.lower()), None)
+
+    def has_more(self, called: str) -> bool:
+        """Whether `called` is a tool that was not shown, but may be asked for."""
+        return called.strip() in self.more
 
     def arguments(self, name: str, given: object, *, cut: bool) -> dict[str, object]:
         """The arguments of a call of the tool `name`, mended where it is clear what was meant.
