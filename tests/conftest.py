@@ -21,7 +21,7 @@ from potluck.pool import Pool, migrate, pool_to
 from potluck.settings import Settings
 from potluck.simulator.server import SimulatorServer
 
-START_TIMEOUT_S = 40.0
+START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
 PROJECT_DIR = Path(__file__).parents[1]
 # What a server must not learn from the machine that runs the tests.

@@ -26,6 +26,8 @@ from potluck.simulator.reply import Fault, Reply
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 WITHIN_S = 3.0
+# Only that it goes on by itself: how soon is measured by benchmarks.quota
+LATE_S = 15.0
 BEYOND_S = 6.0
 ALONE = "box/box"
 WAIT_S = 30.0
@@ -124,7 +126,7 @@ async def test_a_stream_stays_open_for_a_short_wait(
     assert "Waiting until" in thoughts
     assert ALONE in thoughts
     assert "".join(delta.content or "" for delta in deltas) == "Answer to: hi"
-    assert late_s < 5
+    assert late_s < LATE_S
     assert len(quota_server.simulator.log) == 2
 
 
