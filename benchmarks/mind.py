@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,13 +28,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one luck of the weak models")
     quick = parser.parse_args().quick
-    warnings.filterwarnings("ignore", message="Pydantic serializer warnings")
     seeds = QUICK_SEEDS if quick else SEEDS
     kinds: list[tuple[ModelKind, int]] = [("strong", 0)]
     kinds += [("weak", seed) for seed in range(seeds)]
     kinds.append(("contrary", 0))
-    tasks = load_tasks()
-    tasks = _few(tasks) if quick else tasks
+    tasks = _few(load_tasks()) if quick else load_tasks()
     runs, missing = asyncio.run(_contest(tasks, kinds))
     _tables(runs)
     peers = {name: _figures(own) for name, own in runs.items()} | missing

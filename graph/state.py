@@ -16,6 +16,13 @@ StepKind = Literal["think", "act"]
 Verdict = Literal["accept", "retry", "replan", "ask"]
 
 
+class Kept(TypedDict):
+    """A result of an earlier try, and what was wrong with it by rule; empty if nothing was."""
+
+    result: str
+    fault: str
+
+
 class Step(TypedDict):
     """One step of a plan: what to do, what it waits for, and what counts as done."""
 
@@ -34,6 +41,8 @@ class Step(TypedDict):
     """The model whose result was not good enough."""
     rejected: NotRequired[list[str]]
     """Results that were not good enough."""
+    kept: NotRequired[Kept]
+    """The best of them, which stands when no other try brings more."""
 
 
 class Batch(TypedDict):

@@ -14,7 +14,14 @@ from nodes.assignment import TRY_AGAIN, batches_of, step_request
 from nodes.budget import is_over, left_of
 from nodes.checks import Surroundings, names_files
 from nodes.progress import tell_left, tell_plan, tell_step
-from nodes.settling import OUT_OF_BUDGET, cut_short, has_tool_results, settle, waits_for_model
+from nodes.settling import (
+    OUT_OF_BUDGET,
+    cut_short,
+    has_tool_results,
+    settle,
+    waits_for_model,
+    without_more,
+)
 from nodes.sight import newest_images
 from potluck import engine
 from tools.workspace import Workspace, folder_of
@@ -70,14 +77,14 @@ async def executor(state: State, runtime: Runtime[Context]) -> dict[str, object]
 
 
 def _ready(settled: dict[int, Step]) -> list[Step]:
-    """The steps that can begin; those that never can have failed."""
+    """The steps that can begin; those that never can have failed, or keep an earlier result."""
     ready: list[Step] = []
     for step in list(settled.values()):
         if step["status"] != "todo":
             continue
         needs = {settled[need]["status"] for need in step["needs"] if need in settled}
         if "failed" in needs:
-            settled[step["id"]] = Step(**{**step, "status": "failed", "result": NEEDS_FAILED})
+            settled[step["id"]] = without_more(step, NEEDS_FAILED)
         elif needs <= {"done"}:
             ready.append(step)
     return ready
@@ -116,10 +123,10 @@ def _opening(
 
 
 def _give_up(settled: dict[int, Step]) -> None:
-    """Steps that are not begun when nothing is in work never will be."""
+    """Steps that are not begun when nothing is in work never will be; an earlier result stands."""
     for step in list(settled.values()):
         if step["status"] == "todo":
-            settled[step["id"]] = Step(**{**step, "status": "failed", "result": OUT_OF_BUDGET})
+            settled[step["id"]] = without_more(step, OUT_OF_BUDGET)
 
 
 async def _files() -> Sequence[str]:

@@ -1,12 +1,13 @@
 """The reflector: accept the work with the final answer, or send it back with what was learned."""
 
+import re
 from typing import Annotated, Literal
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from graph.state import NOTHING_USED, Context, State, Step, Verdict
+from graph.state import NOTHING_USED, Context, Kept, State, Step, Verdict
 from nodes.answer_form import form_of, trim_of
 from nodes.budget import is_over, left_of
 from nodes.checks import model_of
@@ -16,6 +17,7 @@ from nodes.history import recapped
 from nodes.model import Ask, ask_model, usage_of
 from nodes.plan_form import numbers_in
 from nodes.progress import tell, tell_plan, tell_step
+from nodes.reply_faults import announces
 from nodes.structured import arguments
 from potluck.events import VerdictEvent
 
@@ -37,6 +39,11 @@ MAX_SEND_BACKS = 2
 # The verdict, a step once more, the answer
 CALLS_FOR_ANOTHER_TRY = 3
 LONGEST_REMARK_CHARS = 40
+_SENDS_BACK = re.compile(
+    r"\b(?:send\w* (?:it |this |the work )?back|send_back|again|retry\w*|re-?plan\w*|redo"
+    r"|another try|start over)\b|やり直|もう一度|再度",
+    re.IGNORECASE,
+)
 
 
 class send_back(BaseModel):  # noqa: N801 - the class name is the tool's name for the model
@@ -91,7 +98,7 @@ async def reflector(state: State, runtime: Runtime[Context]) -> dict[str, object
     )
     cost = usage_of(reply)
     judged = _judged(reply, plan) if may_send_back and reply.tool_calls else None
-    if judged and _has_answered(reply, judged):
+    if judged and _has_answered(reply, judged, plan):
         judged = None
     if judged:
         return _send_back(judged, state) | {"usage": cost}
@@ -158,10 +165,17 @@ def _judged(reply: AIMessage, plan: list[Step]) -> send_back | None:
     return judged
 
 
-def _has_answered(reply: AIMessage, judged: send_back) -> bool:
-    """Whether the words beside the verdict are the answer, which the user has seen by now."""
+def _has_answered(reply: AIMessage, judged: send_back, plan: list[Step]) -> bool:
+    """Whether the words beside the verdict are the answer, which the user has seen by now.
+
+    Where every step keeps its promise they are, unless they only tell of the verdict.
+    """
     text = str(reply.text).strip()
-    return len(text) > LONGEST_REMARK_CHARS and len(text) > 2 * len(judged.reason)
+    if len(text) > LONGEST_REMARK_CHARS and len(text) > 2 * len(judged.reason):
+        return True
+    is_sound = all(step["status"] == "done" and not step["feedback"] for step in plan)
+    tells = text in judged.reason or text in judged.question or announces(text)
+    return is_sound and bool(plan) and bool(text) and not tells and not _SENDS_BACK.search(text)
 
 
 def _send_back(judged: send_back, state: State) -> dict[str, object]:
@@ -190,6 +204,8 @@ def _reset(state: State, again: set[int], reason: str) -> list[Step]:
         if step["id"] in todo or todo.intersection(step["needs"]):
             todo.add(step["id"])
             fresh = Step(**{**step, "status": "todo", "result": "", "feedback": ""})
+            if step["status"] == "done":
+                fresh["kept"] = Kept(result=step["result"], fault=step["feedback"])
             if step["id"] in again:
                 fresh["feedback"] = reason
                 fresh["rejected"] = [*step.get("rejected", []), step["result"]]

@@ -18,16 +18,35 @@ _ANNOUNCED = re.compile(
     _I,
 )
 _OFFERED = re.compile(r"\b(?:let me know|if you|would you|shall I|do you want)\b|\?\s*$|？\s*$", _I)  # noqa: RUF001 - typed so
-_CLAIMED = re.compile(
+_CLAIMED_LOOK = re.compile(
     r"\bI(?:['’]ve| have)?\s+(?:now |just |already |successfully )*"  # noqa: RUF001 - typed so
-    r"(?:created|saved|written|wrote|ran|executed|deleted|updated|edited|added|fetched|searched|read|downloaded|stored|renamed|moved)\b"
+    r"(?:fetched|searched|read|downloaded)\b|検索(?:し|を行い|が完了し)ました",
+    _I,
+)
+_CLAIMED_EFFECT = re.compile(
+    r"\bI(?:['’]ve| have)?\s+(?:now |just |already |successfully )*"  # noqa: RUF001 - typed so
+    r"(?:created|saved|written|wrote|ran|executed|deleted|updated|edited|added|stored|renamed"
+    r"|moved|fixed|mended|changed|replaced)\b"
     r"|^\W*(?:all (?:of it )?(?:is|has been)|everything (?:is|has been)|it(?:'s| is| has been)"
     r"|that(?:'s| is)) (?:now )?(?:done|finished|completed?)\b"
     r"|^\W*(?:done|finished|completed)\W*$"
     r"|(?:file|script|program|table|plot|chart|report) (?:has been|was|is now) (?:successfully )?"
     r"(?:created|saved|written|updated|deleted|generated)"
-    r"|(?:作成|保存|実行|書き込み|削除|更新|検索|追加)(?:し|を行い|が完了し)ました|完了しました",
+    r"|(?:作成|保存|実行|書き込み|削除|更新|追加|修正|変更)(?:し|を行い|が完了し)ました|完了しました",
     _I,
+)
+# What is asked of the world, not of the answer.
+_EFFECT_WANTED = re.compile(
+    r"\b(?:mend|fix|repair|correct|change|edit|save|rename|move|delete|remove|append|replace|update"
+    r"|overwrite|refactor|implement|run|execute|install|store|remember|forget)\b"
+    r"|\b(?:write|create|make|add|put|generate)\b[^.!?\n]{0,80}"
+    r"(?:\b(?:file|script|folder|table|program|page)\b|[\w-]\.\w{1,5}\b)"
+    r"|直して|修正|保存|削除|変更|更新|追記|追加|置き換え|実行|(?:ファイル|に)[^。\n]{0,20}書い|作成して",
+    _I,
+)
+_LOOKING = frozenset(
+    {"read_file", "list_files", "search_files", "calculator", "current_time", "search_web"}
+    | {"fetch_page", "get_weather", "query_database"}
 )
 _UNABLE = re.compile(
     r"\bI(?:['’]m| am)? (?:unable to|not able to"  # noqa: RUF001 - typed so
@@ -63,7 +82,14 @@ def announces(text: str) -> bool:
 
 def claims(text: str) -> bool:
     """Whether the words say that something was done which only a tool can do."""
-    return len(text) <= 2 * _SHORT_CHARS and bool(_CLAIMED.search(text))
+    return len(text) <= 2 * _SHORT_CHARS and (
+        claims_effect(text) or bool(_CLAIMED_LOOK.search(text))
+    )
+
+
+def claims_effect(text: str) -> bool:
+    """Whether the words tell that something was made or changed."""
+    return len(text) <= 2 * _SHORT_CHARS and bool(_CLAIMED_EFFECT.search(text))
 
 
 def refuses(text: str) -> bool:
@@ -86,6 +112,16 @@ def has_used_tools(messages: Sequence[AnyMessage]) -> bool:
     return False
 
 
+def has_only_looked(messages: Sequence[AnyMessage]) -> bool:
+    """Whether a change is asked for and no tool has run since that could have made it."""
+    for message in reversed(messages):
+        if isinstance(message, HumanMessage):
+            return bool(_EFFECT_WANTED.search(str(message.text)))
+        if isinstance(message, ToolMessage) and message.name not in _LOOKING:
+            return False
+    return False
+
+
 EMPTY_NUDGE = "Your answer was empty. Do what was asked: call a tool, or answer in words."
 ANNOUNCED_NUDGE = (
     "You said what you will do, but called no tool. Call it now; if no tool is needed, answer."
@@ -93,6 +129,10 @@ ANNOUNCED_NUDGE = (
 CLAIMED_NUDGE = (
     "You say that it was done, but no tool was called, so nothing has happened. Call the tools "
     "that do it now; if none is needed, give the answer itself."
+)
+LOOKED_NUDGE = (
+    "You say that it was done, but the tools have only looked so far: nothing has been changed. "
+    "Call the tools that do it now; if nothing needs to be changed, give the answer itself."
 )
 UNABLE_NUDGE = (
     "You have tools, and none was tried. If one of them can do it, call it now; if it still cannot "
@@ -116,6 +156,7 @@ def nudge_for(reply: AIMessage, messages: Sequence[AnyMessage], *, may_call: boo
         (announces(text), ANNOUNCED_NUDGE),
         (is_unwilling(text), UNWILLING_NUDGE),
         (untried and claims(text), CLAIMED_NUDGE),
+        (claims_effect(text) and has_only_looked(messages), LOOKED_NUDGE),
         (untried and refuses(text), UNABLE_NUDGE),
     )
     return next((nudge for is_at_fault, nudge in faults if is_at_fault), "")

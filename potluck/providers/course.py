@@ -61,6 +61,10 @@ class Course:
         """The providers that found the request itself wrong."""
         return {error.provider for error in self.met if error.kind is ErrorKind.CALLER}
 
+    def was_only_empty(self) -> bool:
+        """Whether models were asked, and all that is wrong is that they said nothing."""
+        return bool(self.met) and all(error.kind is ErrorKind.EMPTY for error in self.met)
+
     def left_s(self) -> float:
         """The time that is left of the call; 0 when it is over."""
         return max(0.0, self._ends_at - asyncio.get_running_loop().time())

@@ -40,9 +40,14 @@ def explain(attempts: Sequence[ProviderError]) -> str:
 
 
 class LastResort(AsyncChatModel):
-    """The offline model, made at the time of the call, when it is known why it must answer."""
+    """The offline model, made at the time of the call, when it is known why it must answer.
+
+    Where it `stands_in` for models that failed it changes nothing: what it does not understand of
+    their work it could spoil.
+    """
 
     attempts: Attempts = Field(exclude=True)
+    stands_in: bool = False
 
     @property
     def _llm_type(self) -> str:
@@ -101,7 +106,7 @@ class LastResort(AsyncChatModel):
             # Quota comes back, and then a model can answer; and whoever made a request that nobody
             # takes as it is must know.
             raise failure
-        return OfflineModel(why=explain(attempts))
+        return OfflineModel(why=explain(attempts), may_change=not self.stands_in)
 
 
 def _sign(message: BaseMessage) -> None:

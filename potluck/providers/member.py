@@ -119,6 +119,9 @@ class Member(AsyncChatModel):
                 if not goes_on and not told.begun:
                     self._refuse_callers_own(error)
                     raise
+                if not goes_on and self.course.was_only_empty():
+                    # It has only thought aloud so far
+                    goes_on = turns.repeat()
             else:
                 return
         async with aclosing(self._end(told, messages, stop, options)) as chunks:

@@ -29,10 +29,11 @@ class OfflineModel(BaseChatModel):
 
     It understands arithmetic, dates and files in everyday English and basic Japanese, calls the
     bound tools for them one at a time, and answers from what they gave. `why` says, in each answer,
-    why no LLM answers.
+    why no LLM answers. Unless it `may_change` things it calls only tools that look.
     """
 
     why: str = NOT_CONNECTED
+    may_change: bool = True
 
     @property
     def _llm_type(self) -> str:
@@ -101,7 +102,7 @@ class OfflineModel(BaseChatModel):
     ) -> AIMessage:  # Any: as given to bind
         tools = options.get("tools") or []
         schemas = {} if options.get("tool_choice") == "none" else _schemas(tools)
-        move = next_move(messages, schemas, self.why)
+        move = next_move(messages, schemas, self.why, may_change=self.may_change)
         calls = [_as_tool_call(move, messages)] if isinstance(move, Call) else []
         reply = AIMessage(
             content="" if isinstance(move, Call) else move,

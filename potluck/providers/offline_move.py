@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from langchain_core.messages import BaseMessage
 
+from potluck.providers.offer import USE_TOOLS
 from potluck.providers.offline_answer import compose, with_notice
 from potluck.providers.offline_intent import Gap, Intent, goal_of
 from potluck.providers.offline_notes import Wish, notes_in, wish_in
@@ -15,11 +16,13 @@ from potluck.providers.offline_quotes import RESULT
 from potluck.providers.offline_request import Request, understand
 from potluck.providers.offline_turn import Done, Turn, read_turn
 
-# The way to the tools that are not at hand.
-USE_TOOLS = "use_tools"
-
 Schemas = Mapping[str, Mapping[str, object]]
 """The JSON schema of the arguments of each tool at hand, by name."""
+
+# What they do is not undone when a model is back.
+CHANGING = frozenset(
+    {"write_file", "edit_file", "python", "shell", "change_database", "remember", "forget"}
+)
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
@@ -32,10 +35,13 @@ class Call:
     args: Mapping[str, object]
 
 
-def next_move(messages: Sequence[BaseMessage], schemas: Schemas, why: str) -> Call | str:
+def next_move(
+    messages: Sequence[BaseMessage], schemas: Schemas, why: str, *, may_change: bool = True
+) -> Call | str:
     """What to do now: a call of a tool at hand, or the text of the answer.
 
-    For each intent of the last request at most one call is ever made.
+    For each intent of the last request at most one call is ever made; none that changes anything
+    unless it `may_change` things.
     """
     turn = read_turn(messages)
     if turn.reported:
@@ -44,19 +50,31 @@ def next_move(messages: Sequence[BaseMessage], schemas: Schemas, why: str) -> Ca
     if SUBMIT_PLAN in schemas:
         return Call(SUBMIT_PLAN, plan_arguments(request, turn.request, schemas[SUBMIT_PLAN]))
     wish = wish_in(turn.request)
+    if wish is not None and wish.kind in CHANGING and not may_change:
+        return compose((), [Gap("no_model", wish.text)], why=why, in_japanese=turn.in_japanese)
     if wish is not None and not turn.done and (moved := _note_move(wish, messages, schemas)):
         return moved if isinstance(moved, Call) else _said(moved, turn, why)
     gaps = [] if wish is not None and turn.done else list(request.gaps)
     for intent in _pending(request, turn.done):
-        if intent.tool not in schemas and USE_TOOLS in schemas:
-            return Call(USE_TOOLS, {"why": intent.tool})
-        if intent.tool not in schemas:
-            gaps.append(Gap("not_bound", goal_of(intent)))
-        elif (args := _arguments(intent, turn)) is None:
-            gaps.append(Gap("no_result", goal_of(intent)))
-        else:
-            return Call(intent.tool, _known_only(args, schemas[intent.tool]))
+        way = _way(intent, turn, schemas, may_change=may_change)
+        if isinstance(way, Call):
+            return way
+        gaps.append(way)
     return compose(turn.done, gaps, why=why, in_japanese=turn.in_japanese)
+
+
+def _way(intent: Intent, turn: Turn, schemas: Schemas, *, may_change: bool) -> Call | Gap:
+    """The call that the intent is met with, or why there is none."""
+    if intent.tool in CHANGING and not may_change:
+        return Gap("no_model", goal_of(intent))
+    if intent.tool not in schemas:
+        if USE_TOOLS in schemas:
+            return Call(USE_TOOLS, {"why": intent.tool})
+        return Gap("not_bound", goal_of(intent))
+    args = _arguments(intent, turn)
+    if args is None:
+        return Gap("no_result", goal_of(intent))
+    return Call(intent.tool, _known_only(args, schemas[intent.tool]))
 
 
 def _note_move(

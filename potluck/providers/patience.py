@@ -1,7 +1,15 @@
 """The member of a chain that waits: for models that have no room, or failed, for a moment."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -47,7 +55,8 @@ class Patience(AsyncChatModel):
     """Asks the first of `links` that is back within `patience_s`; asynchronous only.
 
     `patience_s` is for the whole call: what members before it have waited is gone. Raises
-    ProviderError when nobody is back in time. Nobody waits after the one that `is_final`.
+    ProviderError when nobody is back in time. Nobody waits after the one that `is_final`; the one
+    that `is_last` asks once more where all answers were empty.
     """
 
     links: SkipValidation[Sequence[Link]] = Field(exclude=True)
@@ -59,6 +68,7 @@ class Patience(AsyncChatModel):
     patience_s: float
     retries: SkipValidation[Retries] = Field(default_factory=Retries, exclude=True)
     begins: bool = False
+    is_last: bool = False
     is_final: bool = False
 
     @property
@@ -113,6 +123,8 @@ class Patience(AsyncChatModel):
         async with aclosing(self._again()) as again:
             async for member in again:
                 yield member
+        for member in self._once_more():
+            yield member
 
     async def _returning(
         self, messages: Sequence[BaseMessage], options: Mapping[str, object]
@@ -194,7 +206,21 @@ class Patience(AsyncChatModel):
                     links=links, place=place, course=self.course, last=self.last, again=True
                 )
 
-    def _member(self, place: int, reservation: Reservation) -> Member:
+    def _once_more(self) -> Iterator[Member]:
+        """The first that may be asked, when nothing but empty answers came: the next may not be."""
+        if not (self.is_last and self.course.was_only_empty() and self.course.left_s()):
+            return
+        asked = {(error.provider, error.model) for error in self.course.met}
+        for place, link in enumerate(self.links):
+            model = link.backend.model
+            outage = self.course.outages.find(
+                model.provider, model.id, account=link.backend.account
+            )
+            if (model.provider, model.id) in asked and not (outage and outage.certain):
+                yield self._member(place)
+                return
+
+    def _member(self, place: int, reservation: Reservation | None = None) -> Member:
         """The link at that place; the others finish what it may begin."""
         links = [self.links[place], *self.links[:place], *self.links[place + 1 :]]
         return Member(

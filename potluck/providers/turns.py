@@ -47,6 +47,13 @@ class Turns:
         link = self._coming.popleft()
         self.current = Turn(link, is_last=not self._coming)
 
+    def repeat(self) -> bool:
+        """The one that spoke last gets one more turn. False when it has had that."""
+        if self.current.again:
+            return False
+        self.current = Turn(self.current.link, is_last=True, again=True)
+        return True
+
     def next(self, failure: ProviderError, *, begun: bool, wrote: bool) -> bool:
         """Go on to the next turn after this failure. False when there is none.
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import warnings
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -82,19 +81,16 @@ async def _evaluate(
     settings: Settings, wanted: Wanted, tasks: Sequence[Task], console: Console
 ) -> list[Result]:
     results: list[Result] = []
-    with warnings.catch_warnings():
-        # LangGraph's tool runtime carries the run's context in a field that is declared without.
-        warnings.filterwarnings("ignore", message="Pydantic serializer warnings")
-        if wanted.simulated is not None:
-            played = _simulated(settings, wanted.simulated, tasks, wanted.seed)
-            return await _shown(played, wanted.simulated, len(tasks), console)
-        refs = await refs_on(settings, wanted.models)
-        _agree(requests_of(tasks) * len(refs), refs, wanted, console)
-        async with live_engine(settings) as engine:
-            for ref in refs:
-                async with live_model(engine, ref) as model:
-                    played = play(tasks, model.stage, model.player, model.counter, model=ref)
-                    results += await _shown(played, ref, len(tasks), console)
+    if wanted.simulated is not None:
+        played = _simulated(settings, wanted.simulated, tasks, wanted.seed)
+        return await _shown(played, wanted.simulated, len(tasks), console)
+    refs = await refs_on(settings, wanted.models)
+    _agree(requests_of(tasks) * len(refs), refs, wanted, console)
+    async with live_engine(settings) as engine:
+        for ref in refs:
+            async with live_model(engine, ref) as model:
+                played = play(tasks, model.stage, model.player, model.counter, model=ref)
+                results += await _shown(played, ref, len(tasks), console)
     return results
 
 

@@ -15,10 +15,7 @@ from potluck.evaluation.task import Task
 from potluck.evaluation.task_file import chosen, load_tasks
 from potluck.simulator.reply import Reply
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
-]
+pytestmark = pytest.mark.integration
 
 TASKS = load_tasks()
 NO_CODE = [task for task in TASKS if not task.needs_code]

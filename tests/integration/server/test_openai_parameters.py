@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from potluck.simulator.reply import Delay, Reply
 from potluck.simulator.request import ModelRequest, ToolCall
+from potluck.simulator.server import SimulatorServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -313,13 +314,13 @@ async def test_a_background_task_is_answered_by_a_small_model(
     assert completion.usage.total_tokens > 0
 
 
-async def test_a_background_task_never_fails(client: AsyncOpenAI, troubled_server: Any) -> None:
-    troubled_server.simulator.script.on(Reply.failing("day_requests"))
-    async with AsyncOpenAI(
-        base_url=f"{troubled_server.url}/v1", api_key="any", max_retries=0
-    ) as spent:
-        async with asyncio.timeout(25):
-            completion = await ask(spent, user(TITLE_TASK))
+async def test_a_background_task_never_fails(start_server: Callable[..., Any]) -> None:
+    with SimulatorServer() as spent:
+        spent.script.on(Reply.failing("day_requests"))
+        url = start_server(simulator=spent).url
+        async with AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+            async with asyncio.timeout(25):
+                completion = await ask(client, user(TITLE_TASK))
     assert completion.choices[0].message.content == '{"title": "Grüße aus Köln"}'
 
 

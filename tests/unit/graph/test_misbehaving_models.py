@@ -164,6 +164,73 @@ async def test_a_retry_that_brings_the_same_is_the_last(chain: Any) -> None:
     assert "same results" in chain.prompt(-1)
 
 
+async def test_a_retry_that_brings_nothing_loses_nothing(chain: Any) -> None:
+    chain.script = [
+        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
+        say("It is big."),
+        say("Well used."),
+        call("send_back", verdict="retry", reason="used where?", steps=[2]),
+        say("I cannot access files."),
+        say("I cannot access files."),
+        say("It is big and well used; where is not known."),
+    ]
+    state = await run(TASK)
+    assert [(s["status"], s["result"]) for s in state["plan"]] == [
+        ("done", "It is big."), ("done", "Well used."),
+    ]  # fmt: skip
+    assert "Doubt: used where?" in chain.calls[-1][1][-1].text
+
+
+async def test_a_retry_for_which_no_call_is_left_loses_nothing(chain: Any) -> None:
+    again = call("send_back", verdict="retry", reason="used where?", steps=[1])
+    chain.script = [
+        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
+        say("It is big."),
+        say("Well used."),
+        again,
+        say("It is 12 m."),
+        say("It is big and well used."),
+    ]
+    state = await run(TASK, context={"max_calls": 6})
+    assert [s["result"] for s in state["plan"]] == ["It is 12 m.", "Well used."]
+    assert "budget" in state["plan"][1]["feedback"]
+
+
+@pytest.mark.parametrize("words", ["Big; well used.", "It is 12 m high."])
+async def test_words_beside_a_verdict_are_the_answer_where_all_is_well(
+    chain: Any, words: str
+) -> None:
+    both = call("send_back", verdict="retry", reason="It could be put more fully.", steps=[2])
+    both.content = words
+    chain.script = [
+        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
+        say("It is big."),
+        say("Well used."),
+        both,
+    ]
+    state = await run(TASK)
+    assert state["messages"][-1].text == words
+    assert state["messages"][-1].tool_calls == []
+
+
+@pytest.mark.parametrize(
+    "words", ["I will send it back.", "too short", "Let me try that again.", "やり直します。"]
+)
+async def test_words_on_the_verdict_are_no_answer(chain: Any, words: str) -> None:
+    both = call("send_back", verdict="retry", reason="It is too short.", steps=[2])
+    both.content = words
+    chain.script = [
+        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
+        say("It is big."),
+        say("Well used."),
+        both,
+        say("Well used on the roof."),
+        say("The end."),
+    ]
+    state = await run(TASK)
+    assert state["messages"][-1].text == "The end."
+
+
 async def test_a_broken_verdict_costs_no_answer(chain: Any) -> None:
     chain.script = [
         plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),

@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from graph.state import Step
 from nodes.checks import Surroundings, fault_in
-from nodes.settling import cut_short, settle
+from nodes.settling import cut_short, settle, without_more
 
 
 def step(**more: Any) -> Step:
@@ -123,6 +123,39 @@ def test_the_same_words_again_are_not_waited_for_a_third_time() -> None:
     told = [HumanMessage("x"), AIMessage("A lot.")]
     sent_back = step(done_when="the total is known", rejected=["A lot."])
     assert settle(sent_back, told, around())["status"] == "done"
+
+
+GOOD = {"result": "12 ships", "fault": ""}
+
+
+@pytest.mark.parametrize("text", ["", "I cannot run code here.", "Many."])
+def test_a_sound_result_is_not_given_up_for_less(text: str) -> None:
+    sent_back = step(done_when="the total is known", kept=GOOD, attempts=1, feedback="which ships?")
+    again = settle(sent_back, [HumanMessage("x"), AIMessage(text)], around())
+    assert (again["status"], again["result"]) == ("done", "12 ships")
+    assert again["feedback"] == "which ships?", "what was wrong with it stays"
+
+
+def test_a_better_result_takes_its_place() -> None:
+    sent_back = step(done_when="the total is known", kept=GOOD, attempts=1)
+    again = settle(sent_back, [HumanMessage("x"), AIMessage("12 ships: Ann, ...")], around())
+    assert (again["result"], again["feedback"]) == ("12 ships: Ann, ...", "")
+
+
+def test_a_doubtful_result_is_better_than_none() -> None:
+    made = step(done_when="the total is known")
+    first = settle(made, [HumanMessage("x"), AIMessage("A lot.")], around())
+    again = Step(**{**first, "status": "doing"})
+    second = settle(again, [HumanMessage("x"), AIMessage("")], around())
+    assert (second["status"], second["result"]) == ("done", "A lot.")
+    assert "no number" in second["feedback"]
+
+
+def test_the_end_of_the_budget_leaves_an_earlier_result() -> None:
+    cut = cut_short(step(kept=GOOD), [HumanMessage("x"), result("2 is found")])
+    assert (cut["status"], cut["result"]) == ("done", "12 ships")
+    assert "budget" in cut["feedback"]
+    assert without_more(step(), "why")["status"] == "failed"
 
 
 def test_what_is_cut_short_tells_what_was_found() -> None:

@@ -7,6 +7,7 @@ from nodes.reply_faults import (
     ANNOUNCED_NUDGE,
     CLAIMED_NUDGE,
     EMPTY_NUDGE,
+    LOOKED_NUDGE,
     UNABLE_NUDGE,
     announces,
     claims,
@@ -106,6 +107,37 @@ def test_who_has_used_tools_may_say_what_was_done() -> None:
     asked = [HumanMessage("Save it"), ToolMessage("saved", tool_call_id="1")]
     assert nudge_for(AIMessage("Done."), asked, may_call=True) == ""
     assert nudge_for(AIMessage("Let me check."), asked, may_call=True) == ANNOUNCED_NUDGE
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        ("median in stats.py is wrong. Mend it, and try it out.", "All of it is done."),
+        ("Write the sum into total.txt", "The file has been created."),
+        ("Delete old.txt", "Done."),
+        ("report.mdを修正して", "修正しました。"),
+    ],
+)
+def test_who_has_only_looked_has_changed_nothing(request_: str, text: str) -> None:
+    asked = [HumanMessage(request_), ToolMessage("...", name="read_file", tool_call_id="1")]
+    assert nudge_for(AIMessage(text), asked, may_call=True) == LOOKED_NUDGE
+    changed = [*asked, ToolMessage("ok", name="edit_file", tool_call_id="2")]
+    assert nudge_for(AIMessage(text), changed, may_call=True) == ""
+    assert nudge_for(AIMessage(text), asked, may_call=False) == ""
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        ("Read a.txt and write me a summary of it", "I have read it: all is well."),
+        ("What does a.txt say?", "It says: all is done."),
+        ("Is the build done? Look into log.txt", "Done."),
+        ("Mend stats.py", "stats.py is right as it is: the median of two is their mean."),
+    ],
+)
+def test_who_was_to_look_may_say_what_was_seen(request_: str, text: str) -> None:
+    asked = [HumanMessage(request_), ToolMessage("...", name="read_file", tool_call_id="1")]
+    assert nudge_for(AIMessage(text), asked, may_call=True) == ""
 
 
 def test_who_has_no_tools_is_not_told_to_call_any() -> None:

@@ -41,8 +41,8 @@ def offline(monkeypatch: pytest.MonkeyPatch, world: Any) -> list[str]:
     world.providers.clear()
     world.scripts.clear()
 
-    def build(why: str) -> Any:
-        reasons.append(why)
+    def build(why: str, *, may_change: bool) -> Any:
+        reasons.append(why if may_change else f"{why}; change nothing")
         return scripted(replies=[AIMessageChunk(content="offline here")])
 
     module = ModuleType("potluck.providers.offline")
@@ -106,6 +106,66 @@ async def test_the_next_model_answers_when_one_fails(
     assert answer.text == "I am here."
     assert who(answer) == "c/3"
     assert [error.kind for error in failed] == [ErrorKind.NETWORK, ErrorKind.EMPTY]
+
+
+class TestEmptyAnswers:
+    @pytest.mark.parametrize("streamed", [False, True])
+    @pytest.mark.parametrize("first", ["", "thinking"])
+    async def test_the_only_model_is_asked_once_more(
+        self, world: Any, speak: Say, offline: list[str], streamed: bool, first: str
+    ) -> None:
+        thought = {"reasoning_content": first} if first else {}
+        model = world.add("a/1", speak("", additional_kwargs=thought), speak("I am here."))
+        answer = await ask(world.chain(), streamed=streamed)
+        assert (answer.text, who(answer)) == ("I am here.", "a/1")
+        assert (len(model.calls), offline) == (2, [])
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    async def test_of_several_one_is_asked_once_more(
+        self, world: Any, speak: Say, streamed: bool
+    ) -> None:
+        first = world.add("a/1", speak(""), speak("I am here."))
+        second = world.add("b/2", speak(""))
+        answer = await ask(world.chain(), streamed=streamed)
+        assert (answer.text, who(answer)) == ("I am here.", "a/1")
+        assert (len(first.calls), len(second.calls)) == (2, 1)
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    @pytest.mark.parametrize("first", ["", "thinking"])
+    async def test_and_not_a_third_time(
+        self, world: Any, speak: Say, offline: list[str], streamed: bool, first: str
+    ) -> None:
+        thought = {"reasoning_content": first} if first else {}
+        model = world.add("a/1", speak("", additional_kwargs=thought))
+        answer = await ask(world.chain(), streamed=streamed)
+        assert answer.text == "offline here"
+        assert len(model.calls) == 2
+        assert "a/1: empty" in offline[0]
+
+    async def test_a_model_that_tripped_over_them_leaves_it_to_the_next(
+        self, world: Any, speak: Say
+    ) -> None:
+        chain = world.chain
+        first = world.add("a/1", *[speak("")] * 3, speak("Too late."))
+        second = world.add("b/2", speak("one"), speak("two"), speak(""), speak("I am here."))
+        made = chain(routes={"general": ("a", "b")})
+        assert [(await ask(made)).text for _ in range(3)] == ["one", "two", "I am here."]
+        assert (len(first.calls), len(second.calls)) == (3, 4)
+
+    async def test_other_failures_are_no_matter_of_luck(
+        self, world: Any, speak: Say, offline: list[str]
+    ) -> None:
+        silent = world.add("a/1", speak(""))
+        world.add("b/2", ApiError(401, "Invalid API Key"))
+        assert (await ask(world.chain())).text == "offline here"
+        assert len(silent.calls) == 1
+        assert "a/1: empty" in offline[0]
+
+    async def test_who_is_asked_alone_is_asked_once_more(self, world: Any, speak: Say) -> None:
+        model = world.add("a/1", speak(""))
+        error = await chain_error(world.chain(), only="a/1", most_wait_s=0.0)
+        assert [e.kind for e in error.attempts] == [ErrorKind.EMPTY]
+        assert len(model.calls) == 2
 
 
 async def test_a_preferred_model_or_provider_is_asked_first(world: Any) -> None:
@@ -219,11 +279,19 @@ class TestLast:
         assert answer.text == "offline here"
         assert "a/1: auth: Invalid API Key" in offline[0]
         assert "b/2: network" in offline[0]
+        assert offline[0].endswith("change nothing")
 
-    async def test_offline_can_be_asked_by_name(self, world: Any) -> None:
+    async def test_offline_can_be_asked_by_name(self, world: Any, offline: list[str]) -> None:
         model = world.add("a/1")
         assert who(await ask(world.chain(), only="offline")) == "offline/offline"
         assert model.calls == []
+        assert offline == ["no LLM is connected"], "it may change things then"
+
+    async def test_without_a_key_it_may_change_things(self, world: Any, offline: list[str]) -> None:
+        world.add("a/1")
+        world.off["a"] = "A_KEY is not set"
+        await ask(world.chain())
+        assert offline == ["no LLM is connected"]
 
     async def test_with_only_one_allowed_the_error_names_its_failure(
         self, world: Any, offline: list[str]

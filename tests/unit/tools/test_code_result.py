@@ -38,7 +38,11 @@ class Recorder:
 
 
 async def called(
-    recorder: Recorder, workspace: Workspace, name: str, args: dict[str, object]
+    recorder: Recorder,
+    workspace: Workspace,
+    name: str,
+    args: dict[str, object],
+    context: dict[str, object] | None = None,
 ) -> tuple[ToolMessage, list[object]]:
     found: list[ToolMessage] = []
 
@@ -49,10 +53,11 @@ async def called(
             found.extend((await runner.ainvoke([call]))["messages"])
         return {}
 
-    graph = StateGraph(MessagesState)
+    graph = StateGraph(MessagesState, context_schema=dict)
     graph.add_node(node)
     graph.add_edge(START, "node")
-    events = [event async for event in graph.compile().astream({}, stream_mode="custom")]
+    run = graph.compile().astream({}, context=context, stream_mode="custom")
+    events = [event async for event in run]
     return found[0], events
 
 
@@ -66,6 +71,16 @@ async def test_code_runs_in_the_threads_workspace_and_prints_live(
     assert message.status == "success"
     assert recorder.asked == [(name, workspace.root, "x", 5)]
     assert events == [{"type": "tool_output", "id": "call-1", "name": name, "text": "live"}]
+
+
+@pytest.mark.parametrize(("name", "argument"), [("python", "code"), ("shell", "command")])
+async def test_a_run_with_a_context_draws_no_warning(
+    workspace: Workspace, name: str, argument: str
+) -> None:
+    recorder = Recorder(Outcome("42\n"))
+    context: dict[str, object] = {"can_ask": False}
+    message, _ = await called(recorder, workspace, name, {argument: "x"}, context)
+    assert message.content == "42"
 
 
 async def test_code_that_fails_gives_an_error_with_what_it_printed(workspace: Workspace) -> None:
