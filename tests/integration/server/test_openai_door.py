@@ -270,13 +270,13 @@ async def wait_for_threads(langgraph: LangGraphClient, wanted: set[str]) -> None
 
 
 async def test_turns_of_one_chat_come_one_after_the_other(chat: Chat, server: Any) -> None:
-    server.simulator.script.on(Reply(text="Done", delay=Delay(per_chunk_s=0.05)))
+    server.simulator.script.on(Reply(text="Here it is", delay=Delay(per_chunk_s=0.05)))
     windows = [Chat(chat.client, chat.langgraph) for _ in range(3)]
     for window in windows:
         window.headers = chat.headers
     answers = await asyncio.gather(*(window.say("again") for window in windows))
-    assert answers == ["Done"] * 3
-    assert await windows[0].messages() == [("human", "again"), ("ai", "Done")]
+    assert answers == ["Here it is"] * 3
+    assert await windows[0].messages() == [("human", "again"), ("ai", "Here it is")]
 
 
 async def test_a_stateless_turn_leaves_no_thread(
