@@ -12,6 +12,8 @@ from potluck.server.ownership import acting_user
 READ_TIMEOUT_S = 3600.0
 CONNECT_TIMEOUT_S = 5.0
 CONNECT_RETRIES = 5
+# Each turn holds a connection to its end, and may need another to end it: none must wait for one.
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100)
 MOST_USERS = 1_000
 """Clients kept at hand; one costs little to make again."""
 
@@ -51,7 +53,7 @@ def _connect(address: Address | None, user: str) -> LangGraphClient:
     if address is None:
         return get_client(timeout=_TIMEOUTS)
     if address not in _transports:
-        _transports[address] = httpx.AsyncHTTPTransport(retries=CONNECT_RETRIES)
+        _transports[address] = httpx.AsyncHTTPTransport(limits=LIMITS, retries=CONNECT_RETRIES)
     headers = {"X-Api-Key": address.internal_key, ACT_FOR_HEADER: user}
     return LangGraphClient(
         httpx.AsyncClient(
