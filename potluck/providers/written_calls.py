@@ -40,30 +40,34 @@ class CallGate:
 
     def __init__(self, *, forced: bool = False) -> None:
         self._forced = forced
-        self._text = ""
-        self._safe = 0
+        # What is safe is let go: a long answer is not read again for each of its chunks.
+        self._rest = ""
+        self._says_text = False
 
     def holds(self, text: str) -> bool:
         """Whether `text`, which comes after all that came before, has to wait."""
-        self._text += text
+        self._rest += text
         if not self._forced:
             self._pass_closed_fences()
-        if not self._text[: self._safe].strip() and _MAY_BE_BARE.match(self._text):
+        if not self._says_text and _MAY_BE_BARE.match(self._rest):
             return True
-        rest = self._text[self._safe :]
-        if _OPENING.search(rest) or _may_open(rest):
+        if _OPENING.search(self._rest) or _may_open(self._rest):
             return True
-        self._safe = len(self._text)
+        self._pass(len(self._rest))
         return False
+
+    def _pass(self, end: int) -> None:
+        self._says_text = self._says_text or bool(self._rest[:end].strip())
+        self._rest = self._rest[end:]
 
     def _pass_closed_fences(self) -> None:
         """A block of JSON that has ended and calls nothing is text like any other."""
-        opening = _OPENING.search(self._text, self._safe)
+        opening = _OPENING.search(self._rest)
         if opening is None or not opening.group().startswith("`"):
             return
-        end = self._text.find("```", opening.end())
-        if end >= 0 and not list(_calls_in(self._text[opening.end() : end])):
-            self._safe = end + 3
+        end = self._rest.find("```", opening.end())
+        if end >= 0 and not list(_calls_in(self._rest[opening.end() : end])):
+            self._pass(end + 3)
             self._pass_closed_fences()
 
 
