@@ -20,6 +20,7 @@ from potluck.providers.catalog_budgets import rules_of
 from potluck.providers.catalog_file import load_catalog
 from potluck.providers.catalog_watch import CatalogWatch
 from potluck.providers.chain import Chain
+from potluck.providers.shared_outages import SharedOutages
 from potluck.providers.tombstone_file import TombstoneFile
 from potluck.providers.tombstones import Tombstones
 from potluck.quota.budgets import Budgets
@@ -105,6 +106,8 @@ class Engine:
             opened.push_async_callback(history.aclose)
             cache = ResponseCache.open(pool, cache_options(catalog.optimization), clock=_now)
             opened.push_async_callback(cache.aclose)
+            outages = await SharedOutages.open(pool, clock=_now)
+            opened.push_async_callback(outages.aclose)
             chain = Chain(
                 catalog,
                 found,
@@ -113,6 +116,7 @@ class Engine:
                 tombstones=await Tombstones.open(TombstoneFile(settings.potluck_home), clock=_now),
                 recorder=history,
                 cache=cache,
+                outages=outages,
             )
             opened.push_async_callback(chain.aclose)
             runner = await find_runner(

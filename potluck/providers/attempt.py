@@ -37,8 +37,9 @@ class Attempt:
     _since: float = field(default_factory=monotonic)
     _read: int = 0
 
-    def send(self) -> None:
-        """It is sent now: its times count from here."""
+    def send(self, reservation: Reservation) -> None:
+        """It is sent now, for the room that it has: its times count from here."""
+        self.reservation, self.seen.on_sent = reservation, reservation.sent
         self.sent = True
         self._since = monotonic()
 
@@ -60,9 +61,14 @@ class Attempt:
         self.begun = begun
 
     def new_headers(self) -> Mapping[str, str]:
-        """The headers of the latest response, if it came since this was asked last."""
+        """The headers of the latest response, if it came since this was asked last.
+
+        With it, the provider is known to have the call.
+        """
         count = len(self.seen.responses)
         is_new, self._read = count > self._read, count
+        if is_new and self.reservation is not None:
+            self.reservation.arrived()
         return self.seen.headers if is_new else {}
 
     @property

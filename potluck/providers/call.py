@@ -64,17 +64,13 @@ def is_offline(ref: str) -> bool:
 
 def fits(backend: Backend, call: Call, *, private: bool) -> bool:
     """Whether the model can do what the call needs; `private`: and never trains on prompts."""
-    needs = set()
-    if call.tools:
-        needs.add("tools")
-    if call.vision:
-        needs.add("vision")
-    wanted = call.params.get("response_format")
-    if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
-        needs.add("json")
-    if private and backend.provider.trains_on_prompts != "no":
+    can = backend.model.capabilities
+    if (call.tools and "tools" not in can) or (call.vision and "vision" not in can):
         return False
-    return needs <= backend.model.capabilities
+    wanted = call.params.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("type", "text") != "text" and "json" not in can:
+        return False
+    return not private or backend.provider.trains_on_prompts == "no"
 
 
 def options_of(call: Call) -> dict[str, object]:

@@ -143,6 +143,24 @@ class UsageHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """limits.yaml `retention`: how long, and how much, is kept of what runs leave behind."""
+
+    thread_days: int = 365
+    threads_megabytes: float = 10_240.0
+    checkpoint_days: int = 180
+    checkpoints_per_thread: int = 200
+    run_days: int = 90
+    runs_megabytes: float = 2048.0
+    responses_megabytes: float = 1024.0
+    usage_megabytes: float = 1024.0
+    workspace_days: int = 365
+    workspaces_megabytes: float = 20_480.0
+    parked_days: int = 30
+    parked_runs: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """Everything that config/providers.yaml and config/limits.yaml say, checked."""
 
@@ -155,6 +173,7 @@ class Catalog:
     reserve_for_interactive: float = 0.2
     parking: Parking = field(default_factory=Parking)
     usage: UsageHistory = field(default_factory=UsageHistory)
+    retention: Retention = field(default_factory=Retention)
 
     def models(self) -> list[Model]:
         """All models, in the catalog's order."""

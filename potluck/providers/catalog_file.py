@@ -16,6 +16,7 @@ from potluck.providers.catalog import (
     Optimization,
     Parking,
     Provider,
+    Retention,
     TaskType,
     UsageHistory,
     Waiting,
@@ -155,6 +156,7 @@ def _catalog(form: ProvidersFile, limits: LimitsFile) -> Catalog:
         reserve_for_interactive=limits.reserve_for_interactive,
         parking=Parking(**limits.parking.model_dump()),
         usage=UsageHistory(**limits.usage.model_dump()),
+        retention=Retention(**limits.retention.model_dump()),
     )
 
 

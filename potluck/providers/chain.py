@@ -9,10 +9,11 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
+from potluck import telemetry
 from potluck.cache.responses import ResponseCache
 from potluck.errors import ProviderError
 from potluck.providers.attendance import Attendance
-from potluck.providers.backend import Backend
+from potluck.providers.backend import Backend, key_id_of
 from potluck.providers.cached import Desk, cache_options, cached
 from potluck.providers.call import Call, is_offline, options_of
 from potluck.providers.catalog import Catalog, Model, ProviderStatus
@@ -21,12 +22,14 @@ from potluck.providers.heir import Heir
 from potluck.providers.last import LastResort, build_refusal
 from potluck.providers.link import Link
 from potluck.providers.member import Member
+from potluck.providers.observed import Listener, Observed
 from potluck.providers.ordering import Ordering
 from potluck.providers.outages import Outage
 from potluck.providers.paces import Paces
 from potluck.providers.patience import Patience, Retries
 from potluck.providers.room import room_for
 from potluck.providers.selection import Choice, Selection
+from potluck.providers.shared_outages import SharedOutages
 from potluck.providers.succession import Heirs, Succession
 from potluck.providers.terms import Terms
 from potluck.providers.tombstones import TombstoneMemory, Tombstones
@@ -63,9 +66,12 @@ class Chain:
         tombstones: Tombstones | None = None,
         recorder: Recorder | None = None,
         cache: ResponseCache | None = None,
+        outages: SharedOutages | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._catalog = catalog
+        self.listeners: list[Listener] = []
+        """Told how each call ended."""
         self._limiter = limiter
         self._recorder = recorder or NoRecorder()
         self._desk = None if cache is None else Desk(cache, clock, self._recorder)
@@ -75,7 +81,7 @@ class Chain:
         self._statuses = [s for s in statuses if s.provider.api != "offline"]
         self._tombstones = tombstones or Tombstones(TombstoneMemory(), clock=clock)
         self._succession = Succession(self._statuses, self._tombstones)
-        self._outages = Attendance(clock, self._succession)
+        self._outages = Attendance(clock, self._succession, outages, _key_ids(self._statuses))
         self._links = [
             Link(backend=backend, limiter=limiter, clock=clock)
             for status in self._statuses
@@ -179,7 +185,10 @@ class Chain:
         ]
         if last is None:
             members.append(build_refusal(course.attempts))
-        return members[0].with_fallbacks(members[1:], exceptions_to_handle=(ProviderError,))
+        asked = members[0].with_fallbacks(members[1:], exceptions_to_handle=(ProviderError,))
+        if self.listeners or telemetry.is_on():
+            return Observed(asked, course, self.listeners)
+        return asked
 
     async def refresh(self) -> None:
         """Read how much of each model is used, so that the next calls are ordered by it."""
@@ -257,6 +266,10 @@ class Chain:
         """Close every connection that a call has opened."""
         backends = [*(link.backend for link in self._links), *self._heirs.backends()]
         await asyncio.gather(*(backend.aclose() for backend in backends), self._tombstones.aclose())
+
+
+def _key_ids(statuses: Iterable[ProviderStatus]) -> dict[str, list[str]]:
+    return {one.provider.id: [key_id_of(key) for key in one.keys] for one in statuses if one.on}
 
 
 def _backends(status: ProviderStatus, timeout_s: float) -> Iterable[Backend]:

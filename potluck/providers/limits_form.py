@@ -27,6 +27,9 @@ def _as_shares(value: object) -> object:
 
 Share = Annotated[float, Field(gt=0, le=1, description="a share above 0 and up to 1, such as 0.9")]
 Seconds = Annotated[float, Field(ge=0, description="seconds from 0")]
+Days = Annotated[int, Field(gt=0, le=36_500, description="days, a whole number above 0")]
+Megabytes = Annotated[float, Field(gt=0, description="megabytes above 0, such as 1024")]
+Most = Annotated[int, Field(gt=0, description="a whole number above 0, such as 200")]
 
 
 class OptimizationForm(Form):
@@ -74,6 +77,23 @@ class UsageForm(Form):
     keep_days: Annotated[int, Field(gt=0, description="a whole number above 0, such as 90")] = 90
 
 
+class RetentionForm(Form):
+    """How long, and how much, is kept of what runs leave behind."""
+
+    thread_days: Days = 365
+    threads_megabytes: Megabytes = 10_240.0
+    checkpoint_days: Days = 180
+    checkpoints_per_thread: Most = 200
+    run_days: Days = 90
+    runs_megabytes: Megabytes = 2048.0
+    responses_megabytes: Megabytes = 1024.0
+    usage_megabytes: Megabytes = 1024.0
+    workspace_days: Days = 365
+    workspaces_megabytes: Megabytes = 20_480.0
+    parked_days: Days = 30
+    parked_runs: Most = 10_000
+
+
 class LimitsFile(Form):
     """config/limits.yaml."""
 
@@ -107,4 +127,5 @@ class LimitsFile(Form):
     waiting: Annotated[WaitingForm, BeforeValidator(as_mapping)] = WaitingForm()
     parking: Annotated[ParkingForm, BeforeValidator(as_mapping)] = ParkingForm()
     usage: Annotated[UsageForm, BeforeValidator(as_mapping)] = UsageForm()
+    retention: Annotated[RetentionForm, BeforeValidator(as_mapping)] = RetentionForm()
     routes: RoutesField = RoutesForm()

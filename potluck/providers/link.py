@@ -18,6 +18,7 @@ from potluck.providers import answers
 from potluck.providers.async_model import AsyncChatModel
 from potluck.providers.attempt import Attempt, estimate_for
 from potluck.providers.backend import Backend
+from potluck.providers.call_span import begin_call, end_call
 from potluck.providers.dialects import MARKS, Keywords, to_vendor
 from potluck.providers.draft import Draft
 from potluck.providers.errors import classify
@@ -226,6 +227,7 @@ class Link(AsyncChatModel):
         answered = False
         if self.watch is not None:
             self.watch.check()
+        span = begin_call(self.backend, self.terms, options)
         try:
             # Building the vendor's class takes a while, in which the provider counts nothing
             await self.backend.chat_model()
@@ -242,6 +244,7 @@ class Link(AsyncChatModel):
             self._learn(attempt)
             self._record(attempt, failure, answered=answered)
             self._report(failure, answered=answered)
+            end_call(span, attempt, failure, answered=answered)
             await attempt.settle(self.backend.model, failed=failure is not None)
 
     def estimate(self, messages: Sequence[BaseMessage], options: Mapping[str, object]) -> Amounts:
@@ -254,10 +257,10 @@ class Link(AsyncChatModel):
         if model.context is not None and tokens > model.context:
             message = f"about {tokens:.0f} tokens are more than its context of {model.context}"
             raise self._error(ErrorKind.TOO_LARGE, message)
-        attempt.reservation = self.terms.reservation or await self.limiter.reserve(
+        reservation = self.terms.reservation or await self.limiter.reserve(
             self.backend.deployment, estimate, priority=self.terms.priority
         )
-        attempt.send()
+        attempt.send(reservation)
 
     def _learn(self, attempt: Attempt) -> None:
         """What the headers that came meanwhile say of the model's limits."""

@@ -47,24 +47,35 @@ class Ordering:
         """The links, best first. `prefer` and `avoid` are a model's ref or a provider's id."""
         now = self._clock()
         last = self._paces.last_of(terms.thread)
+        route = catalog.routes.get(terms.task_type, ())
+        places = {name: place for place, name in reversed([*enumerate(route)])}
+        outside = len(route)
+        emergency = catalog.fallback.emergency_provider
         numbers: dict[str, int] = {}
         ranked = []
         for link in links:
             model, deployment = link.backend.model, link.backend.deployment
+            ref = deployment.ref
             standing = self._stand(deployment, now)
-            saves = _saves(standing, terms)
+            # Outside of the route all are in one place behind it
+            place = min(places.get(ref, outside), places.get(model.provider, outside))
+            is_outside = place == outside
             group = (
                 avoid is not None and is_named(model, avoid),
-                *_group(model, terms, catalog, prefer=prefer, saves=saves),
+                prefer is None or not is_named(model, prefer),
+                is_outside,
+                # Who saves goes behind the others of the route, not behind those outside of it
+                (is_outside and model.provider == emergency) or _saves(standing, terms),
+                place,
             )
             rank = (
                 group,
                 standing.spare,
-                model.ref != last,
+                ref != last,
                 _price(model) if terms.task_type == "simple_task" else 0.0,
                 standing.busy,
                 self._paces.class_of(deployment),
-                numbers.setdefault(model.ref, len(numbers)),
+                numbers.setdefault(ref, len(numbers)),
                 # Of the keys of one model, the one with the most left
                 -standing.left,
             )
@@ -80,17 +91,6 @@ class Ordering:
         standing = stand(uses, now)
         self._standings[deployment] = uses, standing
         return standing
-
-
-def _group(
-    model: Model, terms: Terms, catalog: Catalog, *, prefer: str | None, saves: bool
-) -> tuple[bool, bool, bool, int]:
-    route = catalog.routes.get(terms.task_type, ())
-    preferred = prefer is not None and is_named(model, prefer)
-    place = next((i for i, name in enumerate(route) if is_named(model, name)), len(route))
-    comes_last = model.provider == catalog.fallback.emergency_provider and place == len(route)
-    # Who saves goes behind the others of the route, not behind those outside of it
-    return (not preferred, place == len(route), comes_last or saves, place)
 
 
 def _saves(standing: Standing, terms: Terms) -> bool:

@@ -133,6 +133,7 @@ class Outages:
             health = self._health.get(place)
             if health is not None and not (begun and health.is_spent_since(begun)):
                 del self._health[place]
+                self._ended(place)
 
     def note(self, error: ProviderError, *, account: int, by: object = None) -> None:
         """A call failed: remember it, unless it says nothing about the next one."""
@@ -145,17 +146,37 @@ class Outages:
         stands = fault.scope is not ErrorScope.REQUEST and (default or fault.until)
         if not (counts or stands):
             return
-        health = self._health.setdefault(_place(error, fault, account), _Health())
+        place = _place(error, fault, account)
+        health = self._health.setdefault(place, _Health())
         now = self._clock()
         if stands:
             until = fault.until or now + (default or timedelta())
             certain = fault.until is not None or fault.kind not in _TRANSIENT
             health.outage = Outage(_with_time(error, until), until, certain)
             health.noted_at = now
+            self._began(place, health.outage, is_guess=fault.until is None)
         if counts:
             health.failures[fault.kind] += 1
             if health.breaks or health.failures[fault.kind] >= TRIPS_AFTER:
                 _trip(health, error, now)
+
+    def _began(self, place: Place, outage: Outage, *, is_guess: bool) -> None:
+        """An outage stands from now on; `is_guess` when the provider did not say for how long."""
+
+    def _ended(self, place: Place) -> None:
+        """A call has shown that nothing stands there any more."""
+
+    def _take(self, place: Place, outage: Outage, noted_at: datetime) -> None:
+        """Somebody else met this outage, then."""
+        health = self._health.setdefault(place, _Health())
+        if health.noted_at is None or health.noted_at < noted_at:
+            health.outage, health.noted_at = outage, noted_at
+
+    def _drop(self, place: Place, noted_at: datetime) -> None:
+        """The outage that was met then is over, as somebody else has found."""
+        health = self._health.get(place)
+        if health is not None and health.noted_at == noted_at:
+            del self._health[place]
 
     def _end_breaks(self, error: ProviderError, account: int) -> None:
         """It gave a proper answer, if not the one that was hoped for: it is not dead."""

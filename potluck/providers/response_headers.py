@@ -1,10 +1,10 @@
 """The headers of providers' responses, which most vendors' classes keep to themselves."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 _MAX_RESPONSES = 8
 
@@ -19,9 +19,13 @@ class SeenResponse:
 
 @dataclass(slots=True)
 class SeenResponses:
-    """What a call's responses said; a retried or redirected call has several."""
+    """What a call's responses said; a retried or redirected call has several.
+
+    `on_sent` is called each time that a whole request is on its way.
+    """
 
     responses: list[SeenResponse] = field(default_factory=list)
+    on_sent: Callable[[], None] | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -82,9 +86,37 @@ async def note_response_async(response: Response) -> None:
     note_response(response)
 
 
-def response_hooks() -> Mapping[str, list[Callable[[Response], Awaitable[None]]]]:
+class Request(Protocol):
+    """What httpx's and httpx2's requests have in common."""
+
+    @property
+    def extensions(self) -> MutableMapping[str, Any]: ...  # noqa: D102 - httpx's name; Any: its own
+
+
+async def watch_request_async(request: Request) -> None:
+    """Have the call that runs in this context told when the request is sent; an event hook.
+
+    The hook itself runs before there is a connection, for which a call may have to wait.
+    """
+    on_sent = _on_sent()
+    if on_sent is None:
+        return
+
+    async def trace(name: str, _: Mapping[str, object]) -> None:
+        if name.endswith("send_request_body.complete"):
+            on_sent()
+
+    request.extensions["trace"] = trace
+
+
+def _on_sent() -> Callable[[], None] | None:
+    seen = _current.get()
+    return seen.on_sent if seen is not None else None
+
+
+def response_hooks() -> Mapping[str, list[Callable[..., Awaitable[None]]]]:
     """The `event_hooks` of an asynchronous httpx or httpx2 client whose headers are collected."""
-    return {"response": [note_response_async]}
+    return {"request": [watch_request_async], "response": [note_response_async]}
 
 
 class AiohttpResponse(Protocol):
@@ -96,10 +128,26 @@ class AiohttpResponse(Protocol):
     def headers(self) -> Mapping[str, str]: ...  # noqa: D102 - aiohttp's name
 
 
-async def note_aiohttp[Request, Answer: AiohttpResponse](
-    request: Request, send: Callable[[Request], Awaitable[Answer]]
+class AiohttpRequest(Protocol):
+    """What is done with aiohttp's requests; it sends them once they have a connection."""
+
+    send: Callable[..., Awaitable[object]]
+
+
+async def note_aiohttp[Answer: AiohttpResponse](
+    request: AiohttpRequest, send: Callable[[AiohttpRequest], Awaitable[Answer]]
 ) -> Answer:
-    """`note_response` in the form of an aiohttp client's middleware."""
+    """`note_response` and `on_sent` in the form of an aiohttp client's middleware."""
+    on_sent = _on_sent()
+    if on_sent is not None:
+        send_on = request.send
+
+        async def watched(*connection: object) -> object:
+            response = await send_on(*connection)
+            on_sent()
+            return response
+
+        request.send = watched
     response = await send(request)
     seen = _current.get()
     if seen is not None:

@@ -27,16 +27,18 @@ class Succession:
 
     def __init__(self, statuses: Iterable[ProviderStatus], tombstones: Tombstones) -> None:
         self._tombstones = tombstones
-        self._served = {served.model.ref: served for served in _served(statuses)}
+        self._served = {
+            (served.model.provider, served.model.id): served for served in _served(statuses)
+        }
 
     def find(self, provider: str, model: str) -> Tombstone | None:
         """What stands against this model, if anything does."""
-        served = self._served.get(f"{provider}/{model}")
+        served = self._served.get((provider, model))
         return self._tombstones.find(served.model, served.address) if served else None
 
     def bury(self, error: ProviderError, *, account: int) -> bool:
         """Put up a tombstone if the error says that the model is gone; whether there is one now."""
-        served = self._served.get(f"{error.provider}/{error.model}")
+        served = self._served.get((error.provider, error.model))
         # What an Ollama has is what its owner has pulled, and may pull again at any time
         if served is None or served.provider.api == "ollama":
             return False
@@ -47,7 +49,7 @@ class Succession:
 
     def find_end(self, provider: str, model: str) -> Tombstone | None:
         """What stands against this model when nothing is left to take its place, either."""
-        served = self._served.get(f"{provider}/{model}")
+        served = self._served.get((provider, model))
         if served is None or not self.are_gone(successors(served.model, served.provider)):
             return None
         return self.find(provider, model)
@@ -137,4 +139,4 @@ def _heirs(
 
 
 def _place(backend: Backend) -> tuple[str, int]:
-    return backend.model.ref, backend.account
+    return backend.deployment.ref, backend.account

@@ -128,6 +128,8 @@ class Tombstones:
         An entry of the catalog whose `checked_on` is later than the tombstone has overruled it.
         """
         self._read_again()
+        if not self._kept:
+            return None
         tombstone = self._kept.get((model.ref, address))
         if tombstone is None or _is_overruled(tombstone, model):
             return None

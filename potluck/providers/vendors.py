@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from potluck.providers.catalog import Api, Model, Provider
 from potluck.providers.dialects import Keywords, output_limit
 from potluck.providers.raw_completions import RawCompletions
-from potluck.providers.response_headers import note_aiohttp, note_response_async, response_hooks
+from potluck.providers.response_headers import note_aiohttp, response_hooks
 
 # Without a key of ours, a class would take whichever it finds in the environment, and send it
 # to a place that it was not made for.
@@ -196,9 +196,9 @@ def _watch_huggingface(client: Any) -> None:  # Any: its client is opened by a p
 
     async def watched() -> httpx.AsyncClient:
         session = await opened()
-        hooks = session.event_hooks["response"]
-        if note_response_async not in hooks:
-            hooks.append(note_response_async)
+        for event, ours in response_hooks().items():
+            hooks = session.event_hooks[event]
+            hooks.extend(hook for hook in ours if hook not in hooks)
         return session
 
     client._get_async_client = watched  # noqa: SLF001 # there is no other way to its one client

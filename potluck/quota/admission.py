@@ -15,6 +15,12 @@ WORTH_WAITING = frozenset({ErrorKind.MINUTE, ErrorKind.CONCURRENCY})
 class Reservation(Protocol):
     """Room held for one call, until it is committed or released; settling twice is harmless."""
 
+    def sent(self) -> None:
+        """The whole request is on its way to the provider now."""
+
+    def arrived(self) -> None:
+        """The provider has the request; one that was sent late counts from now on."""
+
     async def commit(self, used: Amounts) -> None:
         """Replace the estimate by what the call really used."""
 
@@ -110,6 +116,10 @@ class NobodyHasRoomError(Exception):
 class Learned(Protocol):
     """What providers have told of their limits."""
 
+    @property
+    def version(self) -> int:
+        """Another number whenever something else is believed, but for what ends by itself."""
+
     def note(
         self, deployment: Deployment, stated: Sequence[StatedLimit], *, uses: Sequence[Use]
     ) -> Sequence[tuple[Window, float]]:
@@ -125,6 +135,15 @@ class Learned(Protocol):
     ) -> tuple[Window, ...]:
         """The windows with what was learned in force; the same tuple while nothing changes."""
 
+    def lags(self, account: str) -> bool:
+        """Whether other processes may have learned of the account what is not known here."""
+
+    async def catch_up(self, account: str) -> None:
+        """Take over what other processes have learned of the account just now; never fails."""
+
+    def last_end(self, account: str) -> datetime | None:
+        """When limits of its minutes ended that are not believed any more; None: there are none."""
+
 
 class Estimates(Protocol):
     """How far estimates are off, by model."""
@@ -138,6 +157,8 @@ class Estimates(Protocol):
 
 class NothingLearned:
     """Believes the catalog."""
+
+    version = 0
 
     def note(
         self,
@@ -159,6 +180,17 @@ class NothingLearned:
     ) -> tuple[Window, ...]:
         """The windows as they are."""
         return windows if isinstance(windows, tuple) else tuple(windows)
+
+    def lags(self, account: str) -> bool:  # noqa: ARG002 # the protocol's
+        """Nobody learns."""
+        return False
+
+    async def catch_up(self, account: str) -> None:
+        """Nobody learns."""
+
+    def last_end(self, account: str) -> datetime | None:  # noqa: ARG002 # the protocol's
+        """Nothing ends."""
+        return None
 
 
 class RawEstimates:
@@ -198,6 +230,12 @@ class NoLimiter:
 
     def book(self, refusal: RefusedError) -> None:
         """Book nothing."""
+
+    def sent(self) -> None:
+        """Note nothing."""
+
+    def arrived(self) -> None:
+        """Note nothing."""
 
     async def commit(self, used: Amounts) -> None:
         """Count nothing."""

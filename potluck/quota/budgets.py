@@ -70,13 +70,18 @@ class Budget:
 
 
 class Budgets:
-    """The budgets of all deployments; `replace` swaps the rules while calls go on."""
+    """The budgets of all deployments; `replace` swaps the rules while calls go on.
+
+    `version` is another number for other rules.
+    """
 
     def __init__(self, rules: Iterable[Rules] = ()) -> None:
+        self.version = 0
         self.replace(rules)
 
     def replace(self, rules: Iterable[Rules]) -> None:
         """From now on these rules hold."""
+        self.version += 1
         self._rules = {rule.provider: rule for rule in rules}
         self._budgets: dict[Deployment, Budget] = {}
         self._in_force: dict[

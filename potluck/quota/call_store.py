@@ -14,10 +14,13 @@ class CallStore(Protocol):
     async def write(self, calls: Sequence[PricedCall]) -> None:
         """Keep the calls. Raises DatabaseError when it cannot now; then none of them is kept."""
 
-    async def sums(self, since: date) -> list[CallSum]:
-        """The sums of that day and those after it, oldest first. Raises DatabaseError."""
+    async def sums(self, since: date, tenant: str | None = None) -> list[CallSum]:
+        """The sums of that day and those after it, oldest first. Raises DatabaseError.
 
-    async def hours(self, since: datetime) -> list[HourSum]:
+        With `tenant` only its own calls count; see `is_of`.
+        """
+
+    async def hours(self, since: datetime, tenant: str | None = None) -> list[HourSum]:
         """The sums of the calls from then on, oldest hour first. Raises DatabaseError.
 
         Only of calls that are not forgotten yet.

@@ -50,13 +50,16 @@ ON CONFLICT (day, provider, model, tenant, task_type, outcome) DO UPDATE SET
     batched_steps = kept.batched_steps + excluded.batched_steps
 """
 
+# Whose calls count is told as `is_of` says it.
 _SUMS = """
 SELECT day, provider, model, outcome, sum(calls)::bigint AS calls,
        sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
        sum(cost_usd) AS cost_usd, sum(unpriced)::bigint AS unpriced,
        sum(duration_s) AS duration_s, sum(batches)::bigint AS batches,
        sum(batched_steps)::bigint AS batched_steps
-FROM call_days WHERE day >= %s
+FROM call_days WHERE day >= %(since)s AND (
+    %(tenant)s::text IS NULL OR tenant = %(tenant)s OR starts_with(tenant, %(tenant)s || ':')
+)
 GROUP BY day, provider, model, outcome
 ORDER BY day, provider, model, outcome
 """
@@ -71,7 +74,9 @@ SELECT date_trunc('hour', at, 'UTC') AS hour, max(at) AS last_at,
        sum(duration_s::double precision) AS duration_s,
        count(*) FILTER (WHERE parts > 1) AS batches,
        coalesce(sum(parts) FILTER (WHERE parts > 1), 0) AS batched_steps
-FROM calls WHERE at >= %s
+FROM calls WHERE at >= %(since)s AND (
+    %(tenant)s::text IS NULL OR tenant = %(tenant)s OR starts_with(tenant, %(tenant)s || ':')
+)
 GROUP BY 1, provider, model, outcome, error
 ORDER BY 1, provider, model, outcome, error NULLS FIRST
 """
@@ -108,22 +113,22 @@ class CallTable:
             for call in calls:
                 await self.write([call])
 
-    async def sums(self, since: date) -> list[CallSum]:
+    async def sums(self, since: date, tenant: str | None = None) -> list[CallSum]:
         """The sums of that day and those after it, oldest first. Raises DatabaseError."""
         async with (
             self._connection() as connection,
             connection.cursor(row_factory=class_row(CallSum)) as cursor,
         ):
-            await cursor.execute(_SUMS, [since])
+            await cursor.execute(_SUMS, {"since": since, "tenant": tenant})
             return await cursor.fetchall()
 
-    async def hours(self, since: datetime) -> list[HourSum]:
+    async def hours(self, since: datetime, tenant: str | None = None) -> list[HourSum]:
         """The sums of the calls from then on, oldest hour first. Raises DatabaseError."""
         async with (
             self._connection() as connection,
             connection.cursor(row_factory=class_row(HourSum)) as cursor,
         ):
-            await cursor.execute(_HOURS, [since])
+            await cursor.execute(_HOURS, {"since": since, "tenant": tenant})
             return await cursor.fetchall()
 
     async def forget(self, before: datetime) -> None:

@@ -48,6 +48,16 @@ class CallRecord:
     tenant: str = ""
 
 
+def is_of(record: CallRecord, tenant: str | None) -> bool:
+    """Whether a call is a tenant's: its own, or of a part that it has set apart (`tenant:part`).
+
+    None: whoever's.
+    """
+    if tenant is None:
+        return True
+    return record.tenant == tenant or record.tenant.startswith(f"{tenant}:")
+
+
 class Recorder(Protocol):
     """Takes notes of calls; never waits and never fails a call."""
 

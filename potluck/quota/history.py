@@ -45,6 +45,8 @@ class CallHistory:
         keep_days: Callable[[], int] = lambda: KEEP_DAYS,
     ) -> None:
         self.dropped = 0
+        self.listeners: list[Callable[[CallRecord], None]] = []
+        """Told of each call when it is noted."""
         self._store = store
         self._prices = prices
         self._clock = clock
@@ -82,6 +84,8 @@ class CallHistory:
 
     def note(self, record: CallRecord) -> None:
         """Keep the record."""
+        for listen in self.listeners:
+            listen(record)
         if len(self._waiting) >= MOST_WAITING:
             if not self.dropped:
                 _log.warning("The usage history cannot be written: calls are not noted any more.")
@@ -94,21 +98,23 @@ class CallHistory:
         if len(self._waiting) >= BATCH:
             self._full_batch.set()
 
-    async def sums(self, days: int) -> list[CallSum]:
+    async def sums(self, days: int, tenant: str | None = None) -> list[CallSum]:
         """The sums of today (UTC) and the days before it, `days` in all, oldest first.
 
-        This process's own calls are all in it. Raises DatabaseError.
+        Of everybody's calls, or only of a tenant's. This process's own are all in it. Raises
+        DatabaseError.
         """
         await self.flush()
-        return await self._store.sums(self.today() - timedelta(days=days - 1))
+        return await self._store.sums(self.today() - timedelta(days=days - 1), tenant)
 
-    async def hours(self, count: int) -> list[HourSum]:
+    async def hours(self, count: int, tenant: str | None = None) -> list[HourSum]:
         """The sums of the present hour and those before it, `count` in all, oldest first.
 
         This process's own calls are all in it. Raises DatabaseError.
         """
         await self.flush()
-        return await self._store.hours(hour_of(self._clock()) - timedelta(hours=count - 1))
+        since = hour_of(self._clock()) - timedelta(hours=count - 1)
+        return await self._store.hours(since, tenant)
 
     def today(self) -> date:
         """The UTC day it is."""

@@ -41,6 +41,8 @@ class HoursReport(_Form):
     """Calls over the last hours."""
 
     at: datetime
+    calls_of: str | None = None
+    """The user whose calls these are; null: everybody's."""
     hours: tuple[HourReport, ...]
     """Oldest first, the present one last; those without calls, too."""
     models: tuple[ModelDay, ...]
@@ -52,18 +54,26 @@ class HoursReport(_Form):
 
 
 async def build_hours(
-    history: CallHistory, *, paid: Collection[str], now: datetime, hours: int
+    history: CallHistory,
+    *,
+    paid: Collection[str],
+    now: datetime,
+    hours: int,
+    tenant: str | None = None,
 ) -> HoursReport:
-    """The report of the last `hours` hours, the present one among them.
+    """The report of the last `hours` hours, the present one among them; see `build_report`.
 
     What a database that is away cannot tell is left out, and named in `missing`.
     """
     try:
-        sums = await history.hours(hours)
+        sums = await history.hours(hours, tenant)
     except DatabaseError as error:
-        return HoursReport(at=now, hours=(), models=(), faults=(), missing=(str(error),))
+        return HoursReport(
+            at=now, calls_of=tenant, hours=(), models=(), faults=(), missing=(str(error),)
+        )
     return HoursReport(
         at=now,
+        calls_of=tenant,
         hours=_hours(sums, paid, now, hours),
         models=model_days(sums, paid),
         faults=_faults(sums),

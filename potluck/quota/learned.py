@@ -1,19 +1,28 @@
 """What providers' answers taught of their limits: in force at once, kept over restarts."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
+import psycopg
+
 from potluck.pool import Pool
-from potluck.quota.budgets import NO_LIMIT, is_account_wide, window_id
+from potluck.quota.budgets import NO_LIMIT
 from potluck.quota.flows import Flows
 from potluck.quota.lesson_rows import read_lessons, write_lessons
-from potluck.quota.lessons import Lesson, Place, Refusal, grown, guess, revise
+from potluck.quota.lessons import Lesson, Refusal, grown, guess, last_end, revise
+from potluck.quota.limits import REFILL
+from potluck.quota.places import Place, counts_calls, find_use, place_of
 from potluck.quota.windows import Deployment, StatedLimit, Use, Window
 from potluck.quota.write_behind import REFRESH_S, WriteBehind
 
 # A known limit is not lowered by one refusal without a reason, but by two so soon after another
 _SOON = timedelta(hours=1)
+# How often others' lessons on an account are read, and for how long that may take
+_CATCH_UP_S = 1.0
 # How often a lesson that only says the same again is written
 _REWRITE = timedelta(minutes=1)
 
@@ -42,10 +51,11 @@ class Learned:
         self._clock = clock
         self._lessons = {lesson.id: lesson for lesson in lessons}
         self._answers: dict[Deployment, _Answer] = {}
-        self._version = 0
+        self.version = 0
         self._flows = Flows()
         self._refused_at: dict[str, datetime] = {}
         self._written_at: dict[str, datetime] = {}
+        self._caught_up_s: dict[str, float] = {}
         self._changed: set[str] = set()
         self._forgotten: set[str] = set()
         self._pool: Pool | None = None
@@ -73,6 +83,24 @@ class Learned:
         if self._behind is not None:
             await self._behind.aclose()
 
+    def lags(self, account: str) -> bool:
+        """Whether others' lessons on the account were not read for a while."""
+        is_shared = self._pool is not None
+        return is_shared and self._caught_up_s.get(account, -1e9) + _CATCH_UP_S < time.monotonic()
+
+    async def catch_up(self, account: str) -> None:
+        """Take over what other replicas have learned of the account just now; never fails."""
+        if self._pool is None or not self.lags(account):
+            return
+        self._caught_up_s[account] = time.monotonic()
+        with contextlib.suppress(psycopg.Error, TimeoutError, OSError):
+            async with asyncio.timeout(_CATCH_UP_S):
+                self._take_over(await read_lessons(self._pool, account))
+
+    def last_end(self, account: str) -> datetime | None:
+        """When limits of its minutes ended that are not believed any more; None: there are none."""
+        return last_end(self._lessons.values(), account, self._clock())
+
     def lessons(self) -> list[Lesson]:
         """Everything that is believed now, for people to see."""
         now = self._clock()
@@ -89,8 +117,8 @@ class Learned:
         now = self._clock()
         news: list[tuple[Window, float]] = []
         for one in stated:
-            use = _find_use(one, uses)
-            place = _place(deployment, one, use)
+            use = find_use(one, uses)
+            place = place_of(deployment, one, use)
             if one.limit is None and one.remaining is None:
                 self._guess(one, use, uses, place, now)
                 continue
@@ -119,7 +147,7 @@ class Learned:
         """
         known = self._answers.get(deployment)
         now = self._clock()
-        question = (windows, checked_on, capped_by_user, self._version)
+        question = (windows, checked_on, capped_by_user, self.version)
         if known is not None and known.is_for(question, now):
             return known.result
         self._grow(deployment, now)
@@ -143,7 +171,7 @@ class Learned:
         result = tuple(found)
         if known is not None and known.result == result:
             result = known.result
-        question = (windows, checked_on, capped_by_user, self._version)
+        question = (windows, checked_on, capped_by_user, self.version)
         self._answers[deployment] = _Answer(question, min(ends, default=None), result)
         return result
 
@@ -187,7 +215,7 @@ class Learned:
         self._refused_at[place.id] = now
         if is_known and (before is None or now - before > _SOON):
             return
-        calls = next((one.used for one in uses if _counts_calls(one, use)), 0.0)
+        calls = next((one.used for one in uses if counts_calls(one, use)), 0.0)
         refusal = Refusal(use, calls)
         lesson = guess(self._lessons.get(place.id), stated, refusal, place, now)
         if lesson is not None:
@@ -210,14 +238,17 @@ class Learned:
         if use is not None and lesson is not None and lesson.refills_now(window):
             # It is counted anew: what is under way is in the old count alone
             return replace(window, reset=lesson.reset, flows=whole), min(whole, max(used, use.used))
+        if window.reset == REFILL and window.limit >= NO_LIMIT:
+            # By a limit without end it would have flowed back before it is counted
+            return replace(window, limit=whole, stated=whole, flows=whole), used
         return window, used
 
     def _keep(self, lesson: Lesson, now: datetime) -> None:
         before = self._lessons.get(lesson.id)
         self._lessons[lesson.id] = lesson
-        is_new = before is None or not before.holds(now) or _says(before) != _says(lesson)
+        is_new = before is None or not before.holds(now) or before.says != lesson.says
         if is_new:
-            self._version += 1
+            self.version += 1
         written = self._written_at.get(lesson.id)
         if is_new or written is None or now - written > _REWRITE:
             self._written_at[lesson.id] = now
@@ -227,7 +258,7 @@ class Learned:
 
     def _forget(self, lesson: Lesson) -> None:
         del self._lessons[lesson.id]
-        self._version += 1
+        self.version += 1
         self._changed.discard(lesson.id)
         self._forgotten.add(lesson.id)
         self._wake()
@@ -252,44 +283,18 @@ class Learned:
             return
         if self._changed or self._forgotten:
             await self._flush()
-        said = {name: _says(one) for name, one in self._lessons.items()}
-        rows = {lesson.id: lesson for lesson in await read_lessons(self._pool)}
-        for name, lesson in rows.items():
-            own = self._lessons.get(name)
-            if name not in self._forgotten and (
-                own is None or own.confirmed_at < lesson.confirmed_at
-            ):
-                self._lessons[name] = lesson
-        for name in self._lessons.keys() - rows.keys() - self._changed:
+        rows = await read_lessons(self._pool)
+        gone = self._lessons.keys() - {lesson.id for lesson in rows} - self._changed
+        for name in gone:
             del self._lessons[name]
-        if {name: _says(one) for name, one in self._lessons.items()} != said:
-            self._version += 1
+        self.version += bool(gone)
+        self._take_over(rows)
 
-
-def _says(lesson: Lesson) -> tuple[object, ...]:
-    """What makes a difference to the limits in force."""
-    is_for_good = lesson.expires_at is None
-    return lesson.limit, lesson.reset, lesson.origin, lesson.remaining is None, is_for_good
-
-
-def _find_use(stated: StatedLimit, uses: Sequence[Use]) -> Use | None:
-    """The use of the window that is meant: the model's, or the account's if only that is kept."""
-    same = [
-        use for use in uses if use.window.unit == stated.unit and use.window.period == stated.period
-    ]
-    wide = [use for use in same if is_account_wide(use.window)]
-    own = [use for use in same if not is_account_wide(use.window)]
-    if stated.account_wide:
-        return wide[0] if wide else None
-    return next(iter(own or wide), None)
-
-
-def _place(deployment: Deployment, stated: StatedLimit, use: Use | None) -> Place:
-    wide = is_account_wide(use.window) if use is not None else stated.account_wide
-    model = None if wide else deployment.model
-    name = window_id(deployment.account, model, stated.unit, stated.period)
-    return Place(use.window.id if use is not None else name, deployment.account, model)
-
-
-def _counts_calls(one: Use, use: Use) -> bool:
-    return one.window.unit == "requests" and one.window.period == use.window.period
+    def _take_over(self, rows: Iterable[Lesson]) -> None:
+        """Believe what others were told later than we."""
+        for lesson in rows:
+            own = self._lessons.get(lesson.id)
+            if lesson.id in self._forgotten or (own and own.confirmed_at >= lesson.confirmed_at):
+                continue
+            self._lessons[lesson.id] = lesson
+            self.version += own is None or own.says != lesson.says

@@ -48,6 +48,9 @@ class Ledger(Protocol):
     async def settle(self, held: Held, used: Amounts | None) -> None:
         """Replace what is held by what was used; None gives all of it back. Twice is harmless."""
 
+    async def renew(self, held: Held) -> None:
+        """What is held counts from now on: the provider has come to know of the call just now."""
+
     async def note_use(self, account: str, window: Window, at_least: float) -> None:
         """The provider says that so much of the window is used: count what we did not know of."""
 

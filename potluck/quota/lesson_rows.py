@@ -12,7 +12,10 @@ _COLUMNS = (
     "id, account, model, unit, period, reset, max_use, remaining, origin, source,"
     " since, confirmed_at, expires_at"
 )
-_READ = f"SELECT {_COLUMNS} FROM learned_limits"  # noqa: S608 # our own constant
+_READ = f"""
+    SELECT {_COLUMNS} FROM learned_limits
+    WHERE %(account)s::text IS NULL OR account = %(account)s
+"""  # noqa: S608 # our own constant
 # A replica's later word is not overwritten by an earlier one that was written late
 _WRITE = f"""
     INSERT INTO learned_limits ({_COLUMNS})
@@ -25,10 +28,10 @@ _WRITE = f"""
 """  # noqa: S608 # our own constant
 
 
-async def read_lessons(pool: Pool) -> list[Lesson]:
-    """All lessons that anybody has learned."""
+async def read_lessons(pool: Pool, account: str | None = None) -> list[Lesson]:
+    """The lessons that anybody has learned of the account, or of all."""
     async with pool.connection() as connection:
-        rows = await connection.execute(_READ)
+        rows = await connection.execute(_READ, {"account": account})
         return [Lesson(*map(_in_utc, row)) for row in await rows.fetchall()]
 
 

@@ -1,6 +1,7 @@
 """What one answer teaches of one window: which word is believed, and for how long."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from potluck.quota.budgets import NO_LIMIT
 from potluck.quota.limits import REFILL, ROLLING
+from potluck.quota.places import Place
 from potluck.quota.windows import Period, StatedLimit, Unit, Use, Window
 
 Origin = Literal["header", "text", "guess"]
@@ -67,6 +69,12 @@ class Lesson:
         """Where the limit is from, for people."""
         return f"{self.source} of {self.since:%Y-%m-%d %H:%M} UTC"
 
+    @property
+    def says(self) -> tuple[object, ...]:
+        """What makes a difference to the limits in force."""
+        is_for_good = self.expires_at is None
+        return self.limit, self.reset, self.origin, self.remaining is None, is_for_good
+
     def window(self) -> Window:
         """The window, where the catalog has none."""
         return Window(
@@ -100,15 +108,6 @@ class Lesson:
         if self.limit < whole or raised:
             return replace(window, limit=self.limit, stated=self.limit, source=self.told)
         return window
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The window that an answer speaks of."""
-
-    id: str
-    account: str
-    model: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +185,16 @@ def guess(
         confirmed_at=now,
         expires_at=_guess_end(before, stated, use, now),
     )
+
+
+def last_end(lessons: Iterable[Lesson], account: str, now: datetime) -> datetime | None:
+    """When a limit of the account's minutes, or of its calls at once, was last forgotten."""
+    ends = (
+        lesson.expires_at
+        for lesson in lessons
+        if lesson.account == account and lesson.period in {"minute", "call"}
+    )
+    return max((end for end in ends if end is not None and end <= now), default=None)
 
 
 def _is_believed(held: Lesson, limit: float, origin: Origin, now: datetime) -> bool:

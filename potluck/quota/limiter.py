@@ -1,10 +1,9 @@
 """Admits a call to a model only when each of the model's windows has room for it."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from potluck.quota.admission import (
     WORTH_WAITING,
@@ -19,11 +18,13 @@ from potluck.quota.admission import (
     Reservation,
     Want,
 )
-from potluck.quota.budgets import Budget, Budgets
+from potluck.quota.budgets import Budget, Budgets, is_limited
 from potluck.quota.exploration import Exploration, Trial
-from potluck.quota.ledger import Claim, Held, Ledger, WindowFullError
+from potluck.quota.hold import Hold
+from potluck.quota.ledger import Claim, Ledger, WindowFullError
 from potluck.quota.line_up import LineUp, Request
 from potluck.quota.prospects import Prospects
+from potluck.quota.settlements import Settlements
 from potluck.quota.waiting import Lines, Stand
 from potluck.quota.windows import Amounts, Deployment, Priority, StatedLimit, Use, Window
 
@@ -38,17 +39,15 @@ __all__ = [
     "Want",
 ]
 
-_NEVER = datetime.max.replace(tzinfo=UTC)
-# Reading waits no longer than this for what is being written
-_SETTLED_S = 5.0
+_LOOK_AGAIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What was said of a deployment's use, right until then if nothing new is heard."""
 
-    windows: Sequence[Window]
-    news: int
+    account: str
+    news: tuple[int, int, int]
     until: datetime
     uses: tuple[Use, ...]
 
@@ -78,10 +77,9 @@ class QuotaLimiter:
         self._lines = lines or Lines()
         self._prospects = Prospects(clock)
         self._line_up = LineUp(self._lines, self._prospects, clock)
-        self._exploration = Exploration(clock)
+        self._exploration = Exploration(ledger, self._lines, clock)
         self._seen: dict[Deployment, _Seen] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._settling: dict[str, set[asyncio.Task[None]]] = defaultdict(set)
+        self._settlements = Settlements()
 
     async def reserve(
         self,
@@ -137,70 +135,98 @@ class QuotaLimiter:
         for window, at_least in self._learned.note(kept, stated, uses=self.known_uses(kept)):
             if self._prospects.raise_to(kept.account, window, at_least):
                 note = self._ledger.note_use(kept.account, window, at_least)
-                self._run(asyncio.ensure_future(note))
+                self._settlements.start_aside(note)
+        self._exploration.keep(kept.account, stated)
         # Whoever waits because limits are unknown need not wait for the answer to end
-        self._call(deployment, ())
+        self._lines.call((self._exploration.line(kept.account),))
 
     def known_uses(self, deployment: Deployment) -> Sequence[Use]:
         """The deployment's windows and their use when last heard of; asks nobody."""
+        now, seen = self._clock(), self._seen.get(deployment)
+        if seen is not None and now < seen.until and seen.news == self._news(seen.account):
+            return seen.uses
         budget = self.budgets.find(deployment)
+        account = budget.deployment.account
         windows = self._windows(budget, "interactive")
-        news, now = self._prospects.news(budget.deployment.account), self._clock()
-        seen = self._seen.get(deployment)
-        if seen is None or seen.windows is not windows or seen.news != news or now >= seen.until:
-            uses = tuple(self._prospects.use(window, now) for window in windows)
-            ends = (use.resets_at for use in uses if use.resets_at is not None)
-            seen = self._seen[deployment] = _Seen(windows, news, min(ends, default=_NEVER), uses)
-        return seen.uses
+        news = self._news(account)
+        uses = tuple(self._prospects.use(window, now) for window in windows)
+        if seen is not None and seen.uses == uses:
+            uses = seen.uses
+        ends = (use.resets_at for use in uses if use.resets_at is not None)
+        # What was learned ends, too
+        until = min(ends, default=now + _LOOK_AGAIN)
+        self._seen[deployment] = _Seen(account, news, min(until, now + _LOOK_AGAIN), uses)
+        return uses
+
+    def _news(self, account: str) -> tuple[int, int, int]:
+        """Other numbers whenever something was heard that may change the account's uses."""
+        return self._prospects.news(account), self._learned.version, self.budgets.version
 
     async def uses(self, deployment: Deployment) -> list[Use]:
         """The deployment's windows and their use now."""
         budget = self.budgets.find(deployment)
-        await self._all_settled(budget.deployment.account)
+        await self._settlements.all_done(budget.deployment.account)
         found = await self._ledger.uses(self._windows(budget, "interactive"))
         self._prospects.remember(budget.deployment.account, found)
         return found
 
     async def aclose(self) -> None:
         """Let what is being written end."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+        await self._exploration.aclose()
+        await self._settlements.aclose()
 
     def _request(self, want: Want, priority: Priority) -> Request:
         budget = self.budgets.find(want.deployment)
         amounts = self._estimates.correct(budget.deployment.ref, want.estimate)
         return Request(want.deployment, budget, want.estimate, amounts, priority, want.not_before)
 
-    async def _try(self, request: Request, stand: Stand) -> "_Hold | None":
+    async def _try(self, request: Request, stand: Stand) -> Hold | None:
         """The room; or None, when the request knows which window is full until when."""
         now = self._clock()
         if request.is_out or (request.not_before is not None and now < request.not_before):
             return None
         windows = self._windows(request.budget, request.priority)
-        unknown = self._exploration.window(request.deployment, windows)
-        lines = windows if unknown is None else (*windows, unknown)
-        if self._line_up.is_known_full(request, lines, stand, now):
+        if self._exploration.is_needed(request.deployment, windows):
+            return await self._explore(request, windows, stand)
+        if self._line_up.is_known_full(request, windows, stand, now):
             return None
-        if unknown is None:
+        return await self._take(request, windows, None)
+
+    async def _explore(
+        self, request: Request, windows: tuple[Window, ...], stand: Stand
+    ) -> Hold | None:
+        """The room, of an account that may refuse a call at any moment."""
+        account = request.budget.deployment.account
+        line = self._exploration.line(account)
+        if self._line_up.is_known_full(request, (*windows, line), stand, self._clock()):
+            return None
+        await self._settlements.all_done(account)
+        await self._learned.catch_up(account)
+        windows = self._windows(request.budget, request.priority)
+        if not self._exploration.is_needed(request.deployment, windows):
             return await self._take(request, windows, None)
-        trial = self._exploration.begin(request.deployment, unknown)
+        trial = await self._exploration.begin(account, self._learned.last_end(account))
         if trial is None:
-            self._line_up.note_full(request, WindowFullError(unknown, None, ()))
+            self._line_up.note_full(request, WindowFullError(line, None, ()))
             return None
         hold = None
         try:
             hold = await self._take(request, windows, trial)
         finally:
             if hold is None:
-                self._exploration.end(request.deployment, trial, answered=False)
+                self._settlements.start(account, self._exploration.end(trial, answered=False))
         return hold
 
     async def _take(
         self, request: Request, windows: tuple[Window, ...], trial: Trial | None
-    ) -> "_Hold | None":
+    ) -> Hold | None:
         claim = Claim(request.budget.deployment.account, windows, request.amounts)
+        if self._learned.lags(claim.account) and not all(map(is_limited, windows)):
+            # Another process may just have been refused
+            self._settlements.start_aside(self._learned.catch_up(claim.account))
         # What has ended may have used more than was held for it
-        await self._all_settled(claim.account)
+        await self._settlements.all_done(claim.account)
+        asked_at = self._clock()
         try:
             held = await self._ledger.reserve(claim)
         except WindowFullError as error:
@@ -209,17 +235,11 @@ class QuotaLimiter:
             return None
         self._prospects.remember(claim.account, held.uses)
         # Who is next may find more room, before the time that was told
-        self._call(request.deployment, windows)
-        return _Hold(self, request, held, self._clock(), trial)
+        self._call(claim)
+        return Hold(self, request, held, asked_at, trial)
 
-    def _call(self, deployment: Deployment, windows: Sequence[Window]) -> None:
-        self._lines.call((*windows, self._exploration.line(deployment)))
-
-    async def _all_settled(self, account: str) -> None:
-        """What has ended on the account is in the ledger, if that can be had soon."""
-        settling = self._settling.get(account)
-        if settling:
-            await asyncio.wait(set(settling), timeout=_SETTLED_S)
+    def _call(self, claim: Claim) -> None:
+        self._lines.call((*claim.windows, self._exploration.line(claim.account)))
 
     def _windows(self, budget: Budget, priority: Priority) -> tuple[Window, ...]:
         learned = self._learned.apply(
@@ -230,7 +250,15 @@ class QuotaLimiter:
         )
         return self.budgets.enforce(budget.deployment, learned, priority)
 
-    def settled(self, hold: "_Hold", used: Amounts | None) -> asyncio.Task[None]:
+    def now(self) -> datetime:
+        """The time by which its windows are counted."""
+        return self._clock()
+
+    def tried(self, trial: Trial) -> None:
+        """A call that may find an unknown limit is on its way."""
+        self._exploration.sent(trial)
+
+    def settled(self, hold: Hold, used: Amounts | None) -> asyncio.Task[None]:
         """Write down what a call used; goes on even when nobody waits for it any more."""
         claim = hold.held.claim
         lasted_s = (self._clock() - hold.since).total_seconds()
@@ -240,49 +268,21 @@ class QuotaLimiter:
             held = claim.amounts.of(window.unit)
             self._prospects.settle(claim.account, window, held=held, used=actual, lasted_s=lasted_s)
         if hold.trial is not None:
-            deployment, trial = hold.request.deployment, hold.trial
-            self._exploration.end(deployment, trial, answered=used is not None)
-            self._prospects.settle(claim.account, trial.window, held=0, used=0, lasted_s=lasted_s)
+            line = self._exploration.line(claim.account)
+            self._prospects.settle(claim.account, line, held=0, used=0, lasted_s=lasted_s)
         if used is not None:
             ref = hold.request.budget.deployment.ref
             self._estimates.note(ref, hold.request.estimate, used)
-        task = self._run(asyncio.ensure_future(self._settle(hold, used)))
-        settling = self._settling[claim.account]
-        settling.add(task)
-        task.add_done_callback(settling.discard)
-        return task
+        return self._settlements.start(claim.account, self._settle(hold, used))
 
-    async def _settle(self, hold: "_Hold", used: Amounts | None) -> None:
+    async def _settle(self, hold: Hold, used: Amounts | None) -> None:
+        if hold.trial is not None:
+            await self._exploration.end(hold.trial, answered=used is not None)
+        if hold.renewal is not None:
+            await asyncio.wait({hold.renewal})
         await self._ledger.settle(hold.held, used)
-        self._call(hold.request.deployment, hold.held.claim.windows)
+        self._call(hold.held.claim)
 
-    def _run(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-
-@dataclass(slots=True)
-class _Hold:
-    limiter: QuotaLimiter
-    request: Request
-    held: Held
-    since: datetime
-    trial: Trial | None = None
-    is_settled: bool = False
-
-    async def commit(self, used: Amounts) -> None:
-        # Written beside whoever has the answer already
-        self._settle(used)
-
-    async def release(self) -> None:
-        task = self._settle(None)
-        if task is not None:
-            # A caller that is cancelled a second time must not leave the room held
-            await asyncio.shield(task)
-
-    def _settle(self, used: Amounts | None) -> asyncio.Task[None] | None:
-        if self.is_settled:
-            return None
-        self.is_settled = True
-        return self.limiter.settled(self, used)
+    def renewed(self, hold: Hold) -> asyncio.Task[None]:
+        """Write down that the provider counts a call from now on."""
+        return self._settlements.start(hold.held.claim.account, self._ledger.renew(hold.held))

@@ -31,6 +31,16 @@ class _Account:
     tallies: dict[str, Tally] = field(default_factory=dict)
     reservations: dict[str, _Reservation] = field(default_factory=dict)
 
+    def open_in(self, window: Window) -> float:
+        """What calls under way hold of the window."""
+        return sum(
+            amount
+            for one in self.reservations.values()
+            if not one.is_returned
+            for held, amount in zip(one.windows, one.amounts, strict=True)
+            if held.id == window.id
+        )
+
 
 class MemoryLedger:
     """A Ledger in this process's memory; safe among tasks, as nothing in it waits.
@@ -51,6 +61,10 @@ class MemoryLedger:
     async def settle(self, held: Held, used: Amounts | None) -> None:
         """Replace what is held by what was used, as `Ledger.settle` promises."""
         self.replace(held, used)
+
+    async def renew(self, held: Held) -> None:
+        """Count what is held from now on, as `Ledger.renew` promises."""
+        self.postpone(held)
 
     async def note_use(self, account: str, window: Window, at_least: float) -> None:
         """Count what the provider knows and we did not, as `Ledger.note_use` promises."""
@@ -88,6 +102,24 @@ class MemoryLedger:
         if reservation is not None:
             counted = used_in(reservation.windows, reservation.amounts, used)
             self._change(account, reservation, counted, now)
+
+    def postpone(self, held: Held) -> None:
+        """`renew`, without waiting. No level stays below what calls under way hold."""
+        now = self._clock()
+        account = self._account(held.claim.account, now)
+        reservation = account.reservations.get(held.id)
+        if reservation is None or reservation.is_returned:
+            return
+        for index, window in enumerate(reservation.windows):
+            tally, amount = account.tallies[window.id], reservation.amounts[index]
+            if kind(tally.window) != kind(window):
+                continue
+            tally.advance(now)
+            tally.shift(reservation.ends[index], -amount, now)
+            reservation.ends[index] = tally.last_end(now)
+            tally.shift(reservation.ends[index], amount, now)
+            if kind(window) == "refill":
+                tally.used = max(tally.used, account.open_in(window))
 
     def note(self, account: str, window: Window, at_least: float) -> float:
         """`note_use`, without waiting; the amount that was added."""

@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from potluck.quota.windows import Priority
+
+# The type of the interrupt that a parked run stops at
+PARKED: Literal["parked"] = "parked"
 
 
 @dataclass(frozen=True, slots=True)

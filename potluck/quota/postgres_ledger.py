@@ -26,6 +26,7 @@ _RESERVE = """SELECT is_full, room_at, used, free_at, resets_at FROM ledger_rese
     %s, %s, %s)"""
 _SETTLE = "SELECT ledger_settle(%s, %s, %s::float8[], %s, %s)"
 _ABANDON = "SELECT ledger_abandon(%s, %s, %s, %s, %s)"
+_RENEW = "SELECT ledger_renew(%s, %s, %s, %s)"
 _NOTE = "SELECT ledger_note(%s, %s, %s, %s, %s::float8, %s::float8, %s::float8, %s, %s)"
 _USES = """SELECT used, free_at, resets_at
     FROM ledger_uses(%s, %s, %s, %s::float8[], %s, %s)"""
@@ -106,6 +107,12 @@ class PostgresLedger:
         arguments = (UUID(held.id), held.claim.account, counted, self._expiry, self._now())
         await self._statements.fetch(_SETTLE, arguments)
         self._held.discard(held.id)
+
+    async def renew(self, held: Held) -> None:
+        """Count what is held from now on, as `Ledger.renew` promises."""
+        if held.claim.windows:
+            arguments = (UUID(held.id), held.claim.account, self._expiry, self._now())
+            await self._statements.fetch(_RENEW, arguments)
 
     async def abandon_doubtful(self) -> None:
         """Give back reservations of which nobody knows whether they were made."""

@@ -111,6 +111,13 @@ class Rations:
             del self._journal[held.id]
         return True
 
+    def renew(self, held: Held) -> None:
+        """A call that was admitted here counts from now on."""
+        self._memory.postpone(held)
+        spent = self._journal.get(held.id)
+        if spent is not None and not self._is_frozen(spent):
+            self._journal[held.id] = replace(spent, at=self._clock())
+
     def note(self, account: str, window: Window, at_least: float) -> None:
         """Count what the provider says was used."""
         rationed = self._rationed(window)

@@ -64,15 +64,17 @@ async def build_report(  # noqa: PLR0913 - keyword-only after the first
     parking: ParkedRuns,
     now: datetime,
     days: int = 1,
+    tenant: str | None = None,
 ) -> QuotaReport:
     """The report of this moment, with the sums of the last `days` days.
 
+    The sums are of everybody's calls, or with `tenant` of that one's; what is left is everybody's.
     What a database that is away cannot tell is left out, and named in `missing`.
     """
     missing: list[str] = []
     paid = {state.id for state in states if state.paid}
     try:
-        told = _days(await history.sums(days), paid, history.today(), days)
+        told = _days(await history.sums(days, tenant), paid, history.today(), days)
     except DatabaseError as error:
         told = []
         missing.append(str(error))
@@ -83,6 +85,7 @@ async def build_report(  # noqa: PLR0913 - keyword-only after the first
         missing.append(f"Parked runs cannot be read: {' '.join(str(error).split())}.")
     return QuotaReport(
         at=now,
+        calls_of=tenant,
         providers=tuple([await _provider(state, limits, now) for state in states]),
         today=told[-1].totals if told else None,
         days=tuple(told),

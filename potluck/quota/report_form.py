@@ -155,6 +155,8 @@ class QuotaReport(_Form):
     """Quota left, use, and what waits, at one moment."""
 
     at: datetime
+    calls_of: str | None = None
+    """The user whose calls `today` and `days` sum up; null: everybody's."""
     providers: tuple[ProviderReport, ...]
     today: Totals | None
     """By UTC; null when the history cannot be read."""

@@ -106,6 +106,19 @@ class SteadyLedger:
             self._settle_late(held, used)
             self._go_on_without(error)
 
+    async def renew(self, held: Held) -> None:
+        """Count what is held from now on, as `Ledger.renew` promises."""
+        await self._wait_for_calm()
+        if held.claim.account in self._accounts_aside:
+            self._aside.postpone(held)
+        if self._rations is not None:
+            self._rations.renew(held)
+            return
+        try:
+            await self._exact.renew(held)
+        except _OUTAGE as error:
+            self._go_on_without(error)
+
     async def note_use(self, account: str, window: Window, at_least: float) -> None:
         """Count what the provider knows and we did not, as `Ledger.note_use` promises."""
         await self._wait_for_calm()

@@ -19,10 +19,13 @@ class Deployment:
     provider: str
     model: str
     key_id: str = ""
+    ref: str = field(init=False, repr=False, compare=False)
+    """`provider/model-id`, the name by which users and logs call it."""
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # It is looked up several times for each link and call
+        # They are looked up several times for each link and call
+        object.__setattr__(self, "ref", f"{self.provider}/{self.model}")
         object.__setattr__(self, "_hash", hash((self.provider, self.model, self.key_id)))
 
     def __hash__(self) -> int:
@@ -32,11 +35,6 @@ class Deployment:
     def account(self) -> str:
         """The name of the account, under which all its models' windows are locked."""
         return f"{self.provider}:{self.key_id}"
-
-    @property
-    def ref(self) -> str:
-        """`provider/model-id`, the name by which users and logs call it."""
-        return f"{self.provider}/{self.model}"
 
 
 @dataclass(frozen=True, slots=True)

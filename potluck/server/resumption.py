@@ -47,7 +47,8 @@ class Resumption:
         self._parking = parking
         self._client = client
         self._ready = ready
-        self._were_ready: frozenset[str] = frozenset()
+        # Nobody knows at first what has changed: who said when to come back may not be asked sooner
+        self._were_ready: frozenset[str] | None = None
         # Threads that were busy: from when they may be looked at again (the loop's time)
         self._not_before: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
@@ -89,10 +90,11 @@ class Resumption:
         Only what has changed counts: what finds too little room all the same keeps its time then.
         """
         if self._ready is None or not runs:
-            self._were_ready = frozenset()
+            self._were_ready = None
             return runs
         ready = await self._ready()
-        fresh, self._were_ready = ready - self._were_ready, ready
+        before = ready if self._were_ready is None else self._were_ready
+        fresh, self._were_ready = ready - before, ready
         now = self._parking.now()
         waiting = [r for r in runs if r.resume_at > now and fresh.intersection(r.waiting_for)]
         # The others keep times of their own, which were given so that not all come at once.

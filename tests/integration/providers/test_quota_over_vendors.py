@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 
 import pytest
 from pydantic import SecretStr
@@ -16,7 +17,7 @@ from potluck.providers.probe import load_classes
 from potluck.quota.budgets import Budgets
 from potluck.quota.estimates import Estimates
 from potluck.quota.learned import Learned
-from potluck.quota.limiter import QuotaLimiter
+from potluck.quota.limiter import QuotaLimiter, Reservation, Want
 from potluck.quota.limits import Resets
 from potluck.quota.memory_ledger import MemoryLedger
 from potluck.quota.waiting import Lines
@@ -139,21 +140,39 @@ def statuses_at(url: str, *, limits_known: bool) -> list[ProviderStatus]:
     return found
 
 
-@pytest.fixture(params=["known", "unknown"])
+class LateLimiter(QuotaLimiter):
+    """Lets time pass between the room and the call, as a machine with too much to do does."""
+
+    late_s = cycle((0, 5, 1, 3))
+
+    async def reserve_first(
+        self,
+        wants: Sequence[Want],
+        *,
+        priority: Priority = "interactive",
+        patience_s: float = 0.0,
+    ) -> tuple[int, Reservation]:
+        found = await super().reserve_first(wants, priority=priority, patience_s=patience_s)
+        await asyncio.sleep(next(self.late_s) / SPEED)
+        return found
+
+
+@pytest.fixture(params=["known", "unknown", "late"])
 async def pool(request: pytest.FixtureRequest, simulator: SimulatorServer) -> AsyncIterator[Pool]:
     clock = simulator.clock.now
 
     async def sleep(seconds: float) -> None:
         await asyncio.sleep(simulator.clock.real_s(seconds))
 
-    statuses = statuses_at(simulator.url, limits_known=request.param == "known")
+    statuses = statuses_at(simulator.url, limits_known=request.param != "unknown")
     await load_classes(statuses)
     catalog = Catalog(
         {s.provider.id: s.provider for s in statuses},
         {},
         waiting=Waiting(background_seconds=70),
     )
-    limiter = QuotaLimiter(
+    made = LateLimiter if request.param == "late" else QuotaLimiter
+    limiter = made(
         Budgets(rules_of(catalog)),
         MemoryLedger(clock),
         clock=clock,
@@ -174,6 +193,15 @@ async def test_no_provider_has_to_refuse_a_call_when_its_limits_are_known(pool: 
     assert pool.refusals() == {}
     assert pool.outcomes["failed"] == 0
     assert pool.outcomes["answered"] >= 0.97 * 2 * POOLED
+
+
+@pytest.mark.parametrize("pool", ["late"], indirect=True)
+async def test_calls_that_are_sent_seconds_after_their_room_was_taken_meet_no_refusal(
+    pool: Pool,
+) -> None:
+    await pool.demand(2 * POOLED, 1.0, "background")
+    assert pool.refusals() == {}
+    assert pool.outcomes["failed"] == 0
 
 
 @pytest.mark.parametrize("pool", ["known"], indirect=True)

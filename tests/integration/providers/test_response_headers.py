@@ -1,7 +1,7 @@
 """Every vendor's class hands over the headers of each response, whatever it keeps to itself."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from langchain_core.language_models import BaseChatModel
@@ -39,11 +39,15 @@ def simulator(_running: SimulatorServer) -> SimulatorServer:
     return _running
 
 
+def opened(simulator: SimulatorServer, vendor: str) -> AbstractAsyncContextManager[BaseChatModel]:
+    return opened_at(simulator.url, vendor)
+
+
 @asynccontextmanager
-async def opened(simulator: SimulatorServer, vendor: str) -> AsyncIterator[BaseChatModel]:
+async def opened_at(address: str, vendor: str) -> AsyncIterator[BaseChatModel]:
     api, path, model_id, _ = VENDORS[vendor]
     model = Model(provider=vendor, id=model_id)
-    url = f"{simulator.url}/{vendor}{path}"
+    url = f"{address}/{vendor}{path}"
     provider = Provider(id=vendor, api=api, base_url=url, api_key_env=(), models=(model,))
     chat_model = build_chat_model(
         provider, model, api_key=SecretStr("made-up"), base_url=url, timeout_s=10
@@ -87,3 +91,26 @@ async def test_of_a_refusal(simulator: SimulatorServer, vendor: str) -> None:
         with captured_headers() as seen, pytest.raises(Exception):  # noqa: B017, PT011 # each its own
             await model.ainvoke("Good day?")
     assert seen.status == 429
+
+
+async def test_each_tells_when_the_request_is_sent_but_not_before_it_has_a_connection(
+    simulator: SimulatorServer, vendor: str
+) -> None:
+    simulator.script.on(Reply("Good morning."))
+    sent: list[int] = []
+    seen = SeenResponses(on_sent=lambda: sent.append(len(seen.responses)))
+    async with opened(simulator, vendor) as model:
+        with captured_headers(seen):
+            await model.ainvoke("Good day?")
+            await model.ainvoke("Good night?")
+    assert sent == [0, 1]
+    assert len(seen.responses) == 2
+
+
+async def test_nothing_is_sent_where_nobody_listens(vendor: str, unused_tcp_port: int) -> None:
+    sent: list[bool] = []
+    seen = SeenResponses(on_sent=lambda: sent.append(True))
+    async with opened_at(f"http://127.0.0.1:{unused_tcp_port}", vendor) as model:
+        with captured_headers(seen), pytest.raises(Exception):  # noqa: B017, PT011 # each its own
+            await model.ainvoke("Good day?")
+    assert sent == []

@@ -9,6 +9,7 @@ import pytest
 from potluck.errors import DatabaseError
 from potluck.pool import Pool, pool_to
 from potluck.quota.call_hours import add_up_hours
+from potluck.quota.call_memory import CallMemory
 from potluck.quota.call_sums import PricedCall, add_up
 from potluck.quota.call_table import CallTable
 from potluck.quota.calls import CallRecord, Price
@@ -65,6 +66,18 @@ async def test_sums_are_those_of_the_plain_model(pool: Pool) -> None:
     plain = sorted(add_up(calls), key=lambda s: (s.day, s.provider, s.model, s.outcome))
     assert await table.sums(date(2000, 1, 1)) == plain
     assert await table.sums(date(2026, 11, 20)) == [s for s in plain if s.day.day >= 20]
+
+
+async def test_a_tenants_calls_are_his_own_and_those_of_his_parts(pool: Pool) -> None:
+    tenants = ["ann", "ann:work", "anna", "ann/ada", "a_n", "", "an%"]
+    calls = [call(number, tenant=tenant) for number, tenant in enumerate(tenants)]
+    table, memory = CallTable(pool), CallMemory()
+    for store in (table, memory):
+        await store.write(calls)
+        for tenant, expected in [("ann", 2), ("anna", 1), ("a_n", 1), ("", 1), ("x", 0), (None, 7)]:
+            sums = await store.sums(NOON.date(), tenant)
+            hours = await store.hours(NOON - timedelta(hours=1), tenant)
+            assert sum(s.calls for s in sums) == sum(h.calls for h in hours) == expected, tenant
 
 
 async def test_hours_are_those_of_the_plain_model(pool: Pool) -> None:

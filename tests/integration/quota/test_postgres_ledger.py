@@ -98,6 +98,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("reserve"), st.sets(INDEXES, min_size=1, max_size=6), AMOUNTS),
         st.tuples(st.just("settle"), st.integers(0, 5), st.none() | AMOUNTS),
+        st.tuples(st.just("renew"), st.integers(0, 5), st.none()),
         st.tuples(st.just("note"), INDEXES, st.sampled_from([0.5, 2, 3, 400])),
         st.tuples(st.just("limit"), INDEXES, st.sampled_from([0.4, 1, 2.5])),
         st.tuples(
@@ -133,6 +134,10 @@ async def test_it_agrees_with_the_ledger_in_memory(pool: Pool, steps: list[tuple
                 in_exact, in_plain = helds[first % len(helds)]
                 await exact.settle(in_exact, second)
                 await plain.settle(in_plain, second)
+            case "renew" if helds:
+                in_exact, in_plain = helds[first % len(helds)]
+                await exact.renew(in_exact)
+                await plain.renew(in_plain)
             case "note":
                 await exact.note_use(account, windows[first], second)
                 await plain.note_use(account, windows[first], second)

@@ -102,8 +102,9 @@ def test_a_restart_changes_nothing(
     client = connect(server.url)
     started = datetime.now(UTC)
     wait_for(lambda: client.threads.get(thread_id)["status"] == "idle")
-    due = max(datetime.fromisoformat(value["resume_at"]), started)
-    assert (datetime.now(UTC) - due).total_seconds() < LATEST_S
+    resume_at = datetime.fromisoformat(value["resume_at"])
+    assert (datetime.now(UTC) - max(resume_at, started)).total_seconds() < LATEST_S
+    assert provider.log[1].at >= resume_at, "it was asked for although the wait was known"
     assert texts(client, thread_id) == ["What is the answer?", "Forty-two."]
     assert len(provider.log) == 2
 
@@ -199,19 +200,21 @@ def test_a_deleted_thread_is_forgotten(quota_server: Any, connect: Connect) -> N
     assert len(provider.log) == 1
 
 
-def test_two_servers_on_one_database_go_on_with_it_once(
+def test_three_servers_on_one_database_go_on_with_it_once(
     start: Any, provider: SimulatorServer, connect: Connect, postgres_url: str
 ) -> None:
     threads = 6
-    first = start(DATABASE_URL=postgres_url)
-    second = start(DATABASE_URL=postgres_url)
+    first, *others = (start(DATABASE_URL=postgres_url) for _ in range(3))
     provider.script.on(out_of_quota(5), times=1)
     client = connect(first.url)
-    parked_threads = [park(client)[0] for _ in range(threads)]
-    assert len(parked(second.url)) == threads
+    waits = [park(client) for _ in range(threads)]
+    parked_threads = [thread_id for thread_id, _ in waits]
+    assert [len(parked(other.url)) for other in others] == [threads, threads]
     provider.script.on(Reply(text="Forty-two."))
     wait_for(lambda: all(client.threads.get(t)["status"] == "idle" for t in parked_threads))
     for thread_id in parked_threads:
         assert len(client.runs.list(thread_id)) == 2
         assert texts(client, thread_id) == ["What is the answer?", "Forty-two."]
     assert len(provider.log) == 1 + threads
+    first_at = min(datetime.fromisoformat(value["resume_at"]) for _, value in waits)
+    assert provider.log[1].at >= first_at, "the other server did not know of the wait"

@@ -19,6 +19,7 @@ from potluck.providers.catalog import (
     Limits,
     Optimization,
     Parking,
+    Retention,
     UsageHistory,
     Waiting,
 )
@@ -425,6 +426,7 @@ class TestLimits:
             waiting: {interactive_seconds: 1, background_seconds: 9}
             parking: {wait_limit_seconds: 5}
             usage: {keep_days: 7}
+            retention: {thread_days: 9, workspaces_megabytes: 0.5}
             optimization: {cache_max_megabytes: 8}
         """
         catalog = load(tmp_path, GROQ, text)
@@ -433,6 +435,7 @@ class TestLimits:
         assert [catalog.waiting.patience_s(p) for p in ("interactive", "batch")] == [1, 9]
         assert catalog.parking == Parking(5)
         assert catalog.usage == UsageHistory(7)
+        assert catalog.retention == Retention(thread_days=9, workspaces_megabytes=0.5)
         assert catalog.optimization.cache_max_megabytes == 8
 
     def test_routes_of_limits_yaml_beat_those_of_providers_yaml(self, tmp_path: Path) -> None:
@@ -625,6 +628,8 @@ LIMIT_MISTAKES = {
         "waiting: {batch_second: 2}\n", 1, "batch_second` is not known", "background_seconds",
     ),
     "no days": ("usage: {keep_days: 0}\n", 1, "(0)", "Write a whole number above 0"),
+    "no threads": ("retention: {thread_days: 0}\n", 1, "(0)", "Write days, a whole number"),
+    "no room": ("retention: {runs_megabytes: 0}\n", 1, "(0)", "Write megabytes above 0"),
     "no megabytes": ("optimization: {cache_max_megabytes: 0}\n", 1, "(0)", "megabytes above 0"),
     "negative parking": ("parking: {wait_limit_seconds: -1}\n", 1, "(-1)", "Write seconds"),
     "route to nobody": ("routes: {general: [gorq]}\n", 1, "names `gorq`", "Did you mean `groq`?"),

@@ -31,6 +31,7 @@ class Ledger(NoLimiter):
         self.estimates: list[float] = []
         self.asked: list[tuple[Deployment, Priority, float]] = []
         self.settled: list[float | str] = []
+        self.ways: list[str] = []
         self.learned: list[StatedLimit] = []
         self.used: list[Amounts] = []
 
@@ -45,6 +46,12 @@ class Ledger(NoLimiter):
         self.estimates.append(estimate.of("tokens"))
         self.asked.append((deployment, priority, patience_s))
         return self
+
+    def sent(self) -> None:
+        self.ways.append("sent")
+
+    def arrived(self) -> None:
+        self.ways.append("arrived")
 
     async def commit(self, used: Amounts) -> None:
         self.used.append(used)

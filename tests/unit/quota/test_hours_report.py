@@ -93,7 +93,7 @@ async def test_a_later_answer_takes_the_worry_away(
 
 async def test_a_database_that_is_out_is_named() -> None:
     class Out(CallMemory):
-        async def hours(self, since: datetime) -> list[HourSum]:  # noqa: ARG002 - it fails
+        async def hours(self, since: datetime, tenant: str | None = None) -> list[HourSum]:  # noqa: ARG002 - it fails
             raise DatabaseError("The usage history cannot be reached.")
 
     told = await report(CallHistory(Out(), prices={}, clock=lambda: NOW))

@@ -134,6 +134,17 @@ def test_what_is_account_wide_holds_for_all_models_of_the_account_only(scene: Sc
     assert extra(Deployment("grok", "gpt-oss", "k1")) == []
 
 
+def test_two_keys_of_one_provider_are_told_different_limits(scene: Scene) -> None:
+    other = Deployment(GROQ.provider, GROQ.model, "another")
+    scene.learned.note(GROQ, [header("requests", "minute", 30)], uses=[])
+    scene.learned.note(other, [header("requests", "minute", 60)], uses=[])
+    for deployment, limit in ((GROQ, 30), (other, 60)):
+        found = scene.learned.apply(deployment, (), checked_on=None, capped_by_user=frozenset())
+        assert [(window.limit, window.id.partition("/")[0]) for window in found] == [
+            (limit, deployment.account)
+        ]
+
+
 def test_a_limit_goes_to_the_accounts_window_when_only_that_is_kept(scene: Scene) -> None:
     scene.limits(account=Limits(tokens_per_minute=30_000))
     scene.told(header("tokens", "minute", 60_000, 59_000))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from potluck.errors import ErrorKind, ErrorScope
+from potluck.quota.admission import NothingLearned
 from potluck.quota.budgets import BY_USER, GUARD_S, NO_LIMIT, Budgets, Rules, Stated
 from potluck.quota.learned import Learned
 from potluck.quota.limiter import (
@@ -61,6 +62,12 @@ def make(clock: FakeClock, limits: Limits, **facts: Any) -> QuotaLimiter:
     rules = Rules("p", models={"m": Stated(limits)}, **facts)
     ledger = MemoryLedger(clock)
     return QuotaLimiter(Budgets([rules]), ledger, clock=clock, lines=Lines(clock.sleep), **parts)
+
+
+def sharing(ledger: MemoryLedger, clock: FakeClock, **parts: Any) -> QuotaLimiter:
+    """One of several processes on one ledger, to which no limits are known."""
+    budgets = Budgets([Rules("p", models={"m": Stated(Limits())})])
+    return QuotaLimiter(budgets, ledger, clock=clock, lines=Lines(clock.sleep), **parts)
 
 
 async def refusal(
@@ -310,7 +317,7 @@ class TestUnknownLimits:
         limiter = make(clock, Limits())
         for _ in range(5):
             await (await limiter.reserve(KEYED, ONE)).commit(ONE)
-        await limiter.reserve(KEYED, ONE)
+        (await limiter.reserve(KEYED, ONE)).sent()
         await refusal(limiter, deployment=KEYED)
         clock.advance(minutes=2)
         for _ in range(7):
@@ -319,7 +326,11 @@ class TestUnknownLimits:
 
     async def test_a_call_that_was_not_refused_at_once_was_taken(self, clock: FakeClock) -> None:
         limiter = make(clock, Limits())
-        await limiter.reserve(KEYED, ONE)
+        call = await limiter.reserve(KEYED, ONE)
+        clock.advance(seconds=2)
+        # It may wait for a connection
+        await refusal(limiter, deployment=KEYED)
+        call.sent()
         clock.advance(seconds=2)
         await limiter.reserve(KEYED, ONE)
 
@@ -345,10 +356,130 @@ class TestUnknownLimits:
         assert [task.done() for task in waiting] == [True, True, True]
         assert [task.exception() is None for task in waiting] == [True, True, False]
 
+    async def test_a_call_that_taught_a_limit_keeps_its_room(self, clock: FakeClock) -> None:
+        ledger = MemoryLedger(clock)
+        one, two = (sharing(ledger, clock, learned=Learned(clock=clock)) for _ in range(2))
+        await (await one.reserve(KEYED, ONE)).commit(ONE)
+        refused = await one.reserve(KEYED, ONE)
+        one.learn(KEYED, [StatedLimit("requests", "minute", "refusal without figures")])
+        await refused.release()
+        # The other has not heard of it yet
+        await refusal(two, deployment=KEYED)
+        clock.advance(minutes=2)
+        await two.reserve(KEYED, ONE)
+
+    async def test_but_no_longer_than_the_provider_asks_to_wait(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits())
+        refused = await limiter.reserve(KEYED, ONE)
+        soon = START + timedelta(seconds=5)
+        told = StatedLimit("requests", "minute", "refusal without figures", resets_at=soon)
+        limiter.learn(KEYED, [told])
+        await refused.release()
+        await refusal(limiter, deployment=KEYED)
+        clock.advance(seconds=5)
+        await limiter.reserve(KEYED, ONE)
+
+    async def test_all_processes_look_for_a_limit_together(self, clock: FakeClock) -> None:
+        ledger = MemoryLedger(clock)
+        one, two = sharing(ledger, clock), sharing(ledger, clock)
+        first = await one.reserve(KEYED, ONE)
+        await refusal(two, deployment=KEYED)
+        await first.commit(ONE)
+        await settle_down()
+        second = await two.reserve(KEYED, ONE)
+        await refusal(one, deployment=KEYED)
+        await second.commit(ONE)
+        await settle_down()
+        clock.advance(minutes=2)
+        # Each of them has seen one granted, and both together two
+        for limiter in (one, two, one):
+            await limiter.reserve(KEYED, ONE)
+        await refusal(two, deployment=KEYED)
+
+    async def test_what_was_granted_is_known_after_a_restart(self, clock: FakeClock) -> None:
+        ledger = MemoryLedger(clock)
+        before = sharing(ledger, clock)
+        for _ in range(4):
+            await (await before.reserve(KEYED, ONE)).commit(ONE)
+        await before.aclose()
+        clock.advance(minutes=2)
+        after = sharing(ledger, clock)
+        for _ in range(5):
+            await after.reserve(KEYED, ONE)
+        await refusal(after, deployment=KEYED)
+
+    async def test_a_call_under_way_for_long_is_told_to_others_by_itself(
+        self, clock: FakeClock
+    ) -> None:
+        ledger = MemoryLedger(clock)
+        one, two = sharing(ledger, clock), sharing(ledger, clock)
+        one._exploration._sleep = clock.sleep
+        (await one.reserve(KEYED, ONE)).sent()
+        await settle_down()
+        clock.advance(seconds=2)
+        await settle_down()
+        await two.reserve(KEYED, ONE)
+
+    async def test_a_limit_of_tokens_tells_nothing_of_how_many_calls_are_taken(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits(tokens_per_minute=1000, requests_per_day=100))
+        await limiter.reserve(KEYED, ONE)
+        await refusal(limiter, deployment=KEYED)
+
+    async def test_what_a_refusal_says_is_used_counts_where_nothing_was_known(
+        self, clock: FakeClock
+    ) -> None:
+        parts = {"learned": Learned(clock=clock), "resets": Resets(minute="refill")}
+        limiter = make(clock, Limits(), **parts)
+        call = await limiter.reserve(KEYED, ONE)
+        limiter.learn(KEYED, [StatedLimit("requests", "minute", "error text", 30, 0)])
+        await call.release()
+        await settle_down()
+        await refusal(limiter, deployment=KEYED)
+        clock.advance(seconds=5)
+        await limiter.reserve(KEYED, ONE)
+
     async def test_a_model_of_ones_own_is_sent_all(self, clock: FakeClock) -> None:
         limiter = make(clock, Limits())
         for _ in range(50):
             await limiter.reserve(M, ONE)
+
+
+class TestLateCalls:
+    """Room is taken before a call is sent, and the provider counts it when it comes."""
+
+    async def test_one_that_was_sent_late_counts_from_when_the_provider_has_it(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1))
+        call = await limiter.reserve(M, ONE)
+        clock.advance(seconds=5)
+        call.sent()
+        clock.advance(seconds=1)
+        call.arrived()
+        await call.commit(ONE)
+        assert (await refusal(limiter)).fault.until == START + timedelta(seconds=6 + 60 + GUARD_S)
+
+    async def test_how_long_the_answer_takes_is_no_lateness(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1))
+        call = await limiter.reserve(M, ONE)
+        clock.advance(seconds=0.2)
+        call.sent()
+        clock.advance(seconds=30)
+        call.arrived()
+        await call.commit(ONE)
+        assert (await refusal(limiter)).fault.until == START + timedelta(seconds=60 + GUARD_S)
+
+    async def test_one_that_was_given_back_does_not_come_back(self, clock: FakeClock) -> None:
+        limiter = make(clock, Limits(requests_per_minute=1))
+        call = await limiter.reserve(M, ONE)
+        clock.advance(seconds=5)
+        call.sent()
+        call.arrived()
+        await call.release()
+        call.arrived()
+        await limiter.reserve(M, ONE)
 
 
 class TestWaiting:
@@ -612,7 +743,7 @@ class TestSeveralModels:
         await self.take(limiter, "a")
 
 
-class Lessons:
+class Lessons(NothingLearned):
     """Says that the provider's window is fuller than we think, and its limit lower."""
 
     def __init__(self) -> None:

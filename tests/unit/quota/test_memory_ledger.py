@@ -335,3 +335,79 @@ def check_times(uses: tuple[Use, ...], model: PlainModel) -> None:
         assert model.used(use.window, use.free_at - MICROSECOND) == use.used
         assert model.used(use.window, use.resets_at) == 0
         assert model.used(use.window, use.resets_at - MICROSECOND) > 0
+
+
+class TestRenewal:
+    """A call that reached its provider long after its room was taken."""
+
+    async def test_it_counts_for_a_period_from_now_on(
+        self, ledger: MemoryLedger, clock: FakeClock
+    ) -> None:
+        window = Window("rpm", "requests", "minute", 1, guard_s=1.0)
+        held = await ledger.reserve(claim(window))
+        clock.move(30)
+        await ledger.renew(held)
+        clock.move(60)
+        assert await used(ledger, window) == 1
+        clock.move(1)
+        assert await used(ledger, window) == 0
+
+    async def test_it_counts_again_when_its_time_was_over(
+        self, ledger: MemoryLedger, clock: FakeClock
+    ) -> None:
+        window = Window("rpm", "requests", "minute", 1)
+        held = await ledger.reserve(claim(window))
+        clock.move(70)
+        await ledger.renew(held)
+        assert await used(ledger, window) == 1
+
+    async def test_on_the_day_that_has_begun_meanwhile(
+        self, ledger: MemoryLedger, clock: FakeClock
+    ) -> None:
+        # Midnight is 30 s away, there
+        window = Window("rpd", "requests", "day", 1, LA)
+        held = await ledger.reserve(claim(window))
+        clock.move(31)
+        assert await used(ledger, window) == 0
+        await ledger.renew(held)
+        assert await used(ledger, window) == 1
+
+    async def test_a_level_is_not_below_what_the_provider_has_just_counted(
+        self, ledger: MemoryLedger, clock: FakeClock
+    ) -> None:
+        window = Window("tpm", "tokens", "minute", 600, "refill")
+        held = await ledger.reserve(claim(window, input_tokens=100))
+        clock.move(5)
+        await ledger.renew(held)
+        assert await used(ledger, window) == 100
+
+    async def test_of_several_that_come_late_none_is_forgotten(
+        self, ledger: MemoryLedger, clock: FakeClock
+    ) -> None:
+        window = Window("tpm", "tokens", "minute", 600, "refill")
+        helds = [await ledger.reserve(claim(window, input_tokens=40)) for _ in range(3)]
+        clock.move(9)
+        assert await used(ledger, window) == 30
+        for held in helds:
+            await ledger.renew(held)
+        assert await used(ledger, window) == 120
+
+    async def test_nor_is_anything_counted_twice(
+        self, ledger: MemoryLedger, clock: FakeClock
+    ) -> None:
+        window = Window("tpm", "tokens", "minute", 600, "refill")
+        over = await ledger.reserve(claim(window, input_tokens=300))
+        await ledger.settle(over, Amounts(input_tokens=300))
+        held = await ledger.reserve(claim(window, input_tokens=100))
+        clock.move(5)
+        await ledger.renew(held)
+        assert await used(ledger, window) == 350
+        await ledger.settle(held, None)
+        assert await used(ledger, window) == 250
+
+    async def test_what_was_given_back_stays_so(self, ledger: MemoryLedger) -> None:
+        window = Window("rpm", "requests", "minute", 1)
+        held = await ledger.reserve(claim(window))
+        await ledger.settle(held, None)
+        await ledger.renew(held)
+        assert await used(ledger, window) == 0

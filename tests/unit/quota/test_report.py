@@ -245,7 +245,7 @@ async def test_parked_runs_are_listed(facts: Facts) -> None:
 
 
 class BrokenStore(CallMemory):
-    async def sums(self, since: date) -> list[CallSum]:
+    async def sums(self, since: date, tenant: str | None = None) -> list[CallSum]:  # noqa: ARG002 - it fails
         raise DatabaseError(f"The usage history since {since} cannot be reached.")
 
 

@@ -60,6 +60,10 @@ class FakeDatabase(MemoryLedger):
         self.settled.append((held.id, used))
         await super().settle(held, used)
 
+    async def renew(self, held: Held) -> None:
+        self.check()
+        await super().renew(held)
+
     async def note_use(self, account: str, window: Window, at_least: float) -> None:
         self.check()
         await super().note_use(account, window, at_least)
@@ -298,3 +302,22 @@ async def test_the_journal_is_bounded_and_loses_no_amount(clock: FakeClock) -> N
         rations.written(batch)
     assert len(told) <= 50
     assert sum(spent.amounts[0] for spent in told) == 500
+
+
+async def test_a_late_call_counts_from_its_arrival_with_the_database_and_without(
+    ledger: SteadyLedger, database: FakeDatabase, clock: FakeClock
+) -> None:
+    window = Window("rpm", "requests", "minute", 2)
+    before = await ledger.reserve(claim(window))
+    database.fault = OUT
+    meanwhile = await ledger.reserve(claim(window))
+    clock.move(30)
+    await ledger.renew(meanwhile)
+    await ledger.settle(meanwhile, Amounts())
+    database.fault = None
+    await recovered(ledger)
+    (batch,) = database.batches
+    assert [spent.at for spent in batch.spent] == [clock()]
+    await ledger.renew(before)
+    clock.move(59)
+    assert [use.used for use in await ledger.uses([window])] == [1]
