@@ -17,13 +17,12 @@ from nodes.progress import named, tell
 from potluck.engine import Engine
 from potluck.errors import QUOTA_KINDS, ChainError
 from potluck.events import ParkedEvent, WaitingEvent
-from potluck.quota.parked_run import ParkedRun
+from potluck.quota.parked_run import PARKED, ParkedRun
 
 # How long a run waits when nobody told until when; the last for every further time
 UNKNOWN_WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60))
 # A provider that tells too short a time again and again must not keep the server busy
 LONGEST_PAUSE_S = 60.0
-PARKED: Literal["parked"] = "parked"
 
 
 class ParkedPayload(TypedDict):

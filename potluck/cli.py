@@ -7,22 +7,31 @@ from typing import Annotated
 
 import typer
 
+from potluck.cli_data import commands as data_commands
 from potluck.errors import PotluckError
+from potluck.terminal.help import epilog, exit_codes
+from potluck.terminal.options import (
+    DroppedThread,
+    Json,
+    Last,
+    Model,
+    Models,
+    ParkedThread,
+    Port,
+    Thread,
+)
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     help="A self-hosted agent server on the free tiers of cloud LLMs.",
+    epilog=exit_codes(),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
-
-@app.command()
+@app.command(epilog=epilog("serve"))
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Port = 8123,
@@ -34,31 +43,33 @@ def serve(
     start(Settings.load(), host=host, port=port)
 
 
-@app.command()
+@app.command(epilog=epilog("chat"))
 def chat(
     message: Annotated[
         str | None, typer.Argument(help="One question; none: a conversation.", show_default=False)
     ] = None,
-    thread: Annotated[
-        str | None, typer.Option(help="Thread to go on with: its id, or a name of your own.")
-    ] = None,
+    *,
+    thread: Thread = None,
+    last: Last = False,
+    model: Model = None,
     url: Annotated[
         str | None, typer.Option(help="Server to talk to; default: the one on this data folder.")
     ] = None,
 ) -> None:
     """Talk with the agent: its answer, and what it does for it.
 
+    What comes through a pipe belongs to the question. Only the answer goes to standard output.
     Exit code 4 if one question waits for your approval: go on with its thread.
     """
     from potluck.settings import Settings  # noqa: PLC0415 - quick --help
     from potluck.terminal.chat import chat as talk  # noqa: PLC0415 - quick --help
 
-    code = talk(Settings.load(), message=message, thread=thread, url=url)
+    code = talk(Settings.load(), message=message, thread=thread, last=last, model=model, url=url)
     if code:
         raise typer.Exit(code)
 
 
-@app.command()
+@app.command(epilog=epilog("check"))
 def check(
     *,
     as_json: Json = False,
@@ -84,7 +95,7 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=epilog("models"))
 def models(
     *,
     as_json: Json = False,
@@ -137,17 +148,13 @@ def _refresh(*, as_json: bool) -> None:
         raise typer.Exit(code)
 
 
-@app.command()
+@app.command(epilog=epilog("usage"))
 def usage(
     *,
     as_json: Json = False,
     days: Annotated[int, typer.Option(min=1, max=366, help="Days to sum up.")] = 1,
-    resume: Annotated[
-        str | None, typer.Option(metavar="ID", help="Have this thread's parked run go on at once.")
-    ] = None,
-    cancel: Annotated[
-        str | None, typer.Option(metavar="ID", help="Drop this thread's parked run.")
-    ] = None,
+    resume: ParkedThread = None,
+    cancel: DroppedThread = None,
 ) -> None:
     """Show the quota left per provider, model and window, advice, parked runs, and what was used.
 
@@ -178,7 +185,7 @@ def usage(
         raise typer.Exit(3)
 
 
-@app.command()
+@app.command(epilog=epilog("notes"))
 def notes(
     *,
     as_json: Json = False,
@@ -211,7 +218,7 @@ def notes(
         typer.echo('Nothing is noted. Tell the agent: "Remember that ..."', err=True)
 
 
-@app.command()
+@app.command(epilog=epilog("simulate"))
 def simulate(
     port: Port = 9100,
     speed: Annotated[
@@ -230,12 +237,10 @@ def simulate(
     run("127.0.0.1", port, speed=speed, scenario=scenario)
 
 
-@app.command(name="eval")
+@app.command(name="eval", epilog=epilog("eval"))
 def evaluate(  # noqa: PLR0913 - each is an option of its own
     *,
-    model: Annotated[
-        list[str] | None, typer.Option(help="Model to evaluate, `provider/id`; default: all on.")
-    ] = None,
+    model: Models = None,
     kind: Annotated[
         list[str] | None, typer.Option("--class", help="Only tasks of this class.")
     ] = None,
@@ -276,6 +281,9 @@ def evaluate(  # noqa: PLR0913 - each is an option of its own
         print_results(results, Console(highlight=False))
     if not all(result.finished for result in results):
         raise typer.Exit(3)
+
+
+app.add_typer(data_commands)
 
 
 def _print_json(value: object) -> None:

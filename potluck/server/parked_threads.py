@@ -16,8 +16,7 @@ from langgraph_sdk.errors import (
     UnprocessableEntityError,
 )
 
-from nodes.parking import PARKED
-from potluck.quota.parked_run import ParkedRun
+from potluck.quota.parked_run import PARKED, ParkedRun
 from potluck.quota.parking import ParkedRuns
 from potluck.server.abandoned import SETTLE_TIMEOUT_S, to_its_end
 from potluck.server.thread_status import set_idle

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from potluck.server.approvals import Approval, Resume, approved, edited, rejected, shown
+from potluck.terminal.keyboard import forget_typed
 from potluck.terminal.screen import printable
 
-QUESTION = "[a]pprove, [e]dit, [r]eject> "
+QUESTION = "[y]es, [n]o, [e]dit, [s]ame from now on> "
 NEW_ARGUMENTS = "arguments as JSON (Enter: leave them)> "
 REASON = "what shall be done instead (Enter: nothing)> "
 
@@ -34,8 +35,17 @@ def show(approval: Approval, beside: Console, place: tuple[int, int]) -> None:
         beside.print(Text(f"    {line}"), soft_wrap=True)
 
 
+def _kind(approval: Approval) -> tuple[str, str]:
+    """What calls share that one answer may hold for: the tool, and why a person is asked."""
+    return approval.name, approval.description
+
+
 class Interview:
-    """Shows every call that waits and takes down what is decided; `editor` is for arguments."""
+    """Shows every call that waits and takes down what is decided; `editor` is for arguments.
+
+    Calls of a tool that are asked about for the same reason can be approved for as long as this
+    lasts.
+    """
 
     def __init__(
         self, beside: Console, *, editor: str | None = None, read: Callable[[], str] = input
@@ -43,18 +53,31 @@ class Interview:
         self._beside = beside
         self._editor = editor
         self._read = read
+        self._always: set[tuple[str, str]] = set()
+
+    def forget(self) -> None:
+        """From now on, ask about everything again."""
+        self._always.clear()
 
     def decide(self, approvals: Sequence[Approval]) -> Resume | None:
         """The answers to all of them; None when the person leaves without having decided."""
         answers: dict[str, object] = {}
+        forget_typed()
         try:
             for number, one in enumerate(approvals, start=1):
                 show(one, self._beside, (number, len(approvals)))
-                answers[one.id] = self._decide(one)
+                answers[one.id] = self._known(one) or self._decide(one)
         except (EOFError, KeyboardInterrupt):
             self._say("")
             return None
         return answers
+
+    def _known(self, approval: Approval) -> object:
+        """The answer that was given for all such calls, None when there is none."""
+        if _kind(approval) not in self._always:
+            return None
+        self._say("Approved, as you said for all of its kind.", style="dim")
+        return approved()
 
     def _decide(self, approval: Approval) -> object:
         while True:
@@ -67,8 +90,13 @@ class Interview:
                     args = self._edit(approval.args)
                     if args is not None:
                         return edited(approval.name, args)
+                case "s" | "same" | "always":
+                    self._always.add(_kind(approval))
+                    told = f"Until you leave this thread, `{approval.name}` runs unasked where"
+                    self._say(printable(f"{told} the reason is the same."), style="dim")
+                    return approved()
                 case _:
-                    self._say("Type a, e or r; Ctrl-D leaves it waiting.", style="dim")
+                    self._say("Type y, n, e or s; Ctrl-D leaves it waiting.", style="dim")
 
     def _edit(self, args: Mapping[str, object]) -> Mapping[str, object] | None:
         """The arguments as the person wants them; None when they stay as they are."""

@@ -30,21 +30,25 @@ def check(*, calls: bool = True, console: Console | None = None) -> list[Fact]:
 
     Progress shows on `console`, by default on standard error.
     """
+    console = console or Console(stderr=True)
     facts = [Fact("Python", "ok", platform.python_version())]
     try:
         settings = Settings.load()
     except PotluckError as error:
         return [*facts, _bad("settings", error)]
     facts.append(_settings(settings))
-    facts.extend(_configuration(settings, calls=calls, console=console or Console(stderr=True)))
-    facts.append(_sandbox(settings))
-    facts.extend(_tools(settings))
+    facts.extend(_configuration(settings, calls=calls, console=console))
+    with console.status("Trying the sandbox"):
+        facts.append(_sandbox(settings))
+    with console.status("Trying the tools"):
+        facts.extend(_tools(settings))
     home = _home(settings)
     facts.append(home)
     running = find(settings)
     facts.append(_server(running))
     if home.state == "ok":
-        facts.append(_database(settings, running))
+        with console.status("Trying the database"):
+            facts.append(_database(settings, running))
     return facts
 
 

@@ -27,7 +27,7 @@ class Countdown:
         """Begin to count."""
         self.stop()
         self.is_on = True
-        left = _Left(resume_at, self._clock)
+        left = Left(resume_at, self._clock)
         if not self._console.is_terminal:
             self._console.print(left.__rich__(), soft_wrap=True)
             return
@@ -42,14 +42,15 @@ class Countdown:
             self._status = None
 
 
-class _Left:
+class Left:
     """The line, as of the moment at which it is drawn."""
 
-    def __init__(self, resume_at: datetime, clock: Callable[[], datetime]) -> None:
+    def __init__(self, resume_at: datetime, clock: Callable[[], datetime] = _now) -> None:
         self._resume_at = resume_at
         self._clock = clock
 
     def __rich__(self) -> Text:
+        """The line as rich prints it."""
         left_s = max(0, round((self._resume_at - self._clock()).total_seconds()))
         local = self._resume_at.astimezone()
         is_today = local.date() == self._clock().astimezone().date()

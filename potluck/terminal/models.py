@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from potluck.providers.availability import statuses
@@ -33,6 +35,15 @@ _UNITS = {
     "credits": "credits",
 }
 _PERIODS = {"minute": "min"}
+# What a provider does with what it is sent, where it is not known to keep it to itself
+_DATA: Mapping[DataPolicy, str] = {
+    "yes": "; trains on what you send",
+    "no": "",
+    "unknown": "; not known whether it trains on what you send",
+}
+CAPABILITIES_CHARS = 17
+# Columns that a table takes beside the models' names
+NARROW = 56
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +123,50 @@ def _unit(name: str) -> str:
 
 
 def print_models(rows: Sequence[ModelRow], console: Console) -> None:
-    """Under each provider, on or off and why, its models: one a line, in columns."""
+    """Under each provider, on or off and why, its models in columns, each on one line if it fits.
+
+    Where there is no room for columns, limits stand below their model.
+    """
     width = max((len(_id(row)) for row in rows), default=0)
+    shows_columns = not console.is_terminal or console.width >= width + NARROW
     for (provider, reason), grouped in groupby(rows, lambda row: (_provider(row), row.reason)):
         served = list(grouped)
         on = any(row.on for row in served)
         state = ("on", "green") if on else ("off", "dim")
-        console.print(Text.assemble((provider, "bold"), " ", state, (f"  {reason}", "dim")))
+        told = f"  {printable(reason)}{_DATA[served[0].trains_on_prompts]}"
+        heading = Text.assemble((provider, "bold"), " ", state, (told, "dim"))
+        console.print(heading, soft_wrap=True)
         for row in served:
             style = "" if row.on else "dim"
-            console.print(Text(_line(row, width), style=style), soft_wrap=True)
+            if shows_columns and console.is_terminal:
+                console.print(_columns(row, width, style))
+            elif shows_columns:
+                console.print(Text(_line(row, width), style=style), soft_wrap=True)
+            else:
+                _print_narrow(row, console, style)
             if row.gone is not None:
                 console.print(Text(_epitaph(row.gone), style="red"), soft_wrap=True)
+
+
+def _columns(row: ModelRow, width: int, style: str) -> Table:
+    """One row; its columns are as wide as those of all others."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=2)
+    table.add_column(width=width, no_wrap=True)
+    table.add_column(width=6, no_wrap=True, justify="right")
+    table.add_column(width=CAPABILITIES_CHARS, no_wrap=True)
+    table.add_column(overflow="fold")
+    texts = (_id(row), _context(row), " ".join(row.capabilities), _limits(row))
+    table.add_row("", *(Text(text, style=style) for text in texts))
+    return table
+
+
+def _print_narrow(row: ModelRow, console: Console, style: str) -> None:
+    can = f"{_context(row)}  {' '.join(row.capabilities)}"
+    console.print(Text(f"  {_id(row)}", style=style or "bold"), soft_wrap=True)
+    for text in (can, _limits(row)):
+        if text:
+            console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4)))
 
 
 def _epitaph(gone: Mapping[str, str | None]) -> str:
@@ -141,8 +184,15 @@ def _provider(row: ModelRow) -> str:
 
 
 def _line(row: ModelRow, width: int) -> str:
-    context = f"{row.context / 1_000:,.0f}k" if row.context else "?"
-    can = " ".join(row.capabilities)
+    can = " ".join(row.capabilities).ljust(CAPABILITIES_CHARS)
+    return f"  {_id(row).ljust(width)}  {_context(row):>6}  {can}  {_limits(row)}".rstrip()
+
+
+def _context(row: ModelRow) -> str:
+    return f"{row.context / 1_000:,.0f}k" if row.context else "?"
+
+
+def _limits(row: ModelRow) -> str:
     limits = ", ".join(f"{value:,} {_unit(name)}" for name, value in row.limits.items())
-    checked = f"  (checked {row.checked_on})" if row.checked_on else ""
-    return f"  {_id(row).ljust(width)}  {context:>6}  {can:<17}  {limits}{checked}".rstrip()
+    checked = f"(checked {row.checked_on})" if row.checked_on else ""
+    return f"{limits}  {checked}".strip()

@@ -28,8 +28,13 @@ def notes(settings: Settings, user: str = "") -> list[KeptNote]:
 
     Raises StartError when no server runs on this data folder.
     """
+    return notes_of(_running(settings), user)
+
+
+def notes_of(running: Running, user: str = "") -> list[KeptNote]:
+    """The notes that this server keeps of a user, the oldest first. Raises PotluckError."""
     asked = {"namespace_prefix": [KIND], "limit": 2 * MOST_NOTES}
-    response = _ask(_running(settings), "POST", "/store/items/search", asked, user)
+    response = _ask(running, "POST", "/store/items/search", asked, user)
     found = [
         KeptNote(item["key"], str(value[TEXT]), str(value.get(NOTED_AT, "")))
         for item in response.json()["items"]

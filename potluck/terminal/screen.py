@@ -1,6 +1,7 @@
 """A turn on the terminal: the answer on standard output, what happens meanwhile beside it."""
 
 import re
+from pathlib import Path
 from typing import assert_never
 
 from rich.console import Console
@@ -20,6 +21,7 @@ from potluck.events import (
 from potluck.server.answer import Answer
 from potluck.server.turn import Happened, Parked, Part
 from potluck.terminal.countdown import Countdown
+from potluck.terminal.pictures import place_of
 
 MARKS: dict[StepStatus, str] = {"todo": "○", "doing": "◐", "done": "●", "failed": "✗"}
 DECISIONS = {"approve": "approved", "edit": "changed", "reject": "rejected"}
@@ -30,19 +32,36 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Screen:
-    """Shows the parts of one turn; answer to `out`, all else, dimmed, to `beside`."""
+    """Shows the parts of one turn; answer to `out`, all else, dimmed, to `beside`.
 
-    def __init__(self, out: Console, beside: Console, *, is_resumed: bool = False) -> None:
+    `folder` is the thread's workspace, if it is on this machine.
+    """
+
+    def __init__(
+        self,
+        out: Console,
+        beside: Console,
+        *,
+        is_resumed: bool = False,
+        folder: Path | None = None,
+    ) -> None:
+        self._folder = folder
         self._out = out
         self._beside = beside
         self._answer = Answer(is_resumed=is_resumed)
         self._in_line = False
+        self._said: list[str] = []
         self._countdown = Countdown(beside)
 
     @property
     def is_waiting(self) -> bool:
         """Whether the turn is parked, to go on by itself."""
         return self._countdown.is_on
+
+    @property
+    def said(self) -> str:
+        """The answer so far."""
+        return "".join(self._said).strip()
 
     def show(self, part: Part) -> None:
         """Show what this part adds."""
@@ -51,7 +70,7 @@ class Screen:
             self._break_line()
             self._countdown.start(part.resume_at)
         if isinstance(part, Happened):
-            for line in lines_of(part.event):
+            for line in self._lines(part.event):
                 self._break_line()
                 self._beside.print(Text(line, style="dim"), soft_wrap=True)
         self._write(self._answer.take(part))
@@ -62,6 +81,11 @@ class Screen:
         self._write(self._answer.rest())
         self._break_line()
 
+    def _lines(self, event: Event) -> list[str]:
+        if event["type"] == "picture":
+            return [printable(f"  ▣ picture: {place_of(event, self._folder)}")]
+        return lines_of(event)
+
     def _write(self, text: str) -> None:
         text = printable(text)
         if not self._in_line and text.startswith("\n\n"):
@@ -69,6 +93,7 @@ class Screen:
             text = text[1:]
         if not text:
             return
+        self._said.append(text)
         self._out.print(Text(text), end="", soft_wrap=True)
         self._out.file.flush()
         self._in_line = not text.endswith("\n")
@@ -96,7 +121,7 @@ def _lines(event: Event) -> list[str]:  # noqa: C901, PLR0911, PLR0912 - one for
         case "plan":
             return _plan(event)
         case "tool_call":
-            return [_call(event)]
+            return [call_line(event)]
         case "tool_output":
             return [f"  {_cut(line)}" for line in event["text"].splitlines()[:SHOWN_LINES]]
         case "tool_result":
@@ -135,9 +160,10 @@ def _plan(event: PlanEvent) -> list[str]:
     return [f"  {MARKS[step['status']]} {step['id']}. {step['goal']}" for step in event["steps"]]
 
 
-def _call(event: ToolCallEvent) -> str:
+def call_line(event: ToolCallEvent) -> str:
+    """A tool call as one line, cut."""
     args = ", ".join(f"{name}={value!r}" for name, value in event["args"].items())
-    return _cut(f"→ {event['name']}({args})")
+    return _cut(printable(f"→ {event['name']}({args})"))
 
 
 def _result(event: ToolResultEvent) -> list[str]:
@@ -155,7 +181,7 @@ def _source(event: SourceEvent) -> str:
 
 
 def _picture(event: PictureEvent) -> str:
-    return f"  ▣ picture: {event['path'] or event['mime_type']}"
+    return f"  ▣ picture: {place_of(event, None)}"
 
 
 def _cut(line: str) -> str:

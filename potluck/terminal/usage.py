@@ -27,6 +27,11 @@ def usage(settings: Settings, *, days: int = 1) -> QuotaReport:
     if running is None:
         prepare_home(settings.potluck_home)
         return asyncio.run(_read(settings, days))
+    return report_of_server(running, days=days)
+
+
+def report_of_server(running: Running, *, days: int = 1) -> QuotaReport:
+    """The report of this server. Raises PotluckError."""
     response = _ask(running, "GET", "/quota", params={"days": str(days)})
     try:
         return QuotaReport.model_validate_json(response.content)

@@ -53,7 +53,12 @@ def test_arguments_reach_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
         "potluck.simulator.server.run", lambda *at, **given: seen.update(given, at=at)
     )
     assert run(monkeypatch, "chat", "hello there", "--thread", "notes", "--url", "http://x") == 0
-    assert seen == {"message": "hello there", "thread": "notes", "url": "http://x"}
+    told = {"message": "hello there", "thread": "notes", "url": "http://x"}
+    assert seen == {**told, "last": False, "model": None}
+    seen.clear()
+    assert run(monkeypatch, "chat", "--last", "-m", "groq/x") == 0
+    told = {"message": None, "thread": None, "url": None}
+    assert seen == {**told, "last": True, "model": "groq/x"}
     seen.clear()
     assert run(monkeypatch, "serve", "--host", "127.0.0.2", "--port", "9") == 0
     assert seen == {"host": "127.0.0.2", "port": 9}

@@ -184,6 +184,90 @@ def test_a_conversation_goes_on_until_the_user_leaves(
     assert "You said two." in seen
 
 
+def test_what_comes_through_a_pipe_stands_behind_the_question(server: Any) -> None:
+    server.simulator.script.on(Reply(text="Short."))
+    done = potluck(server, "chat", "Sum this up:", given="one\ntwo\n")
+    assert done.stdout == "Short.\n", done.stderr
+    asked = server.simulator.log.requests()[-1]
+    assert "Sum this up:\n\none\ntwo" in asked.last_user_text
+
+
+@pytest.mark.parametrize(("asked", "given"), [(b"Sum up", b"\xff\xfe\x00"), (b"a\xff", b"")])
+def test_what_is_no_text_is_refused(server: Any, asked: bytes, given: bytes) -> None:
+    done = subprocess.run(
+        [*COMMAND, "chat", asked],
+        cwd=PROJECT_DIR,
+        env=server.environment() | {"PYTHONUTF8": "1"},
+        input=given,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert b"no text in UTF-8" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_the_last_thread_of_a_terminal_is_gone_on_with(server: Any) -> None:
+    server.simulator.script.on(Reply(text="Noted."))
+    first = potluck(server, "chat", "My name is Ada")
+    with get_sync_client(url=server.url) as client:
+        # A thread of another door is none of the terminal's
+        client.threads.create(metadata={"title": "elsewhere"})
+    second = potluck(server, "chat", "What is my name?", "--last")
+    assert thread_of(second) == thread_of(first)
+    both = potluck(server, "chat", "x", "--last", "--thread", "y")
+    assert both.returncode == 1
+    assert "not both" in both.stderr
+
+
+def test_a_model_is_asked_first_by_a_part_of_its_name(server: Any) -> None:
+    server.simulator.script.on(Reply(text="Hello."))
+    assert potluck(server, "chat", "hi", "--model", "mistral-small").returncode == 0
+    assert server.simulator.log.requests()[-1].model == "mistral-small-latest"
+    wrong = potluck(server, "chat", "hi", "--model", "mistral/mistral-smal-latest")
+    assert wrong.returncode == 1
+    assert "mistral/mistral-small-latest" in wrong.stderr
+
+
+def test_a_pipe_that_is_closed_early_ends_quietly(server: Any) -> None:
+    command = f"{sys.executable} -m potluck models | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=PROJECT_DIR,
+        env=server.environment() | {"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_threads_are_completed_for_the_shell(server: Any) -> None:
+    server.simulator.script.on(Reply(text="Noted."))
+    thread_id = thread_of(potluck(server, "chat", "About my trip to Nara"))
+    asked = {
+        "_POTLUCK_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"potluck chat --thread {thread_id[:6]}",
+        "COMP_CWORD": "3",
+        "PATH": os.environ["PATH"],
+    }
+    program = str(Path(sys.executable).with_name("potluck"))
+    done = subprocess.run(
+        [program],
+        cwd=PROJECT_DIR,
+        env=server.environment() | asked,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert thread_id in done.stdout, done.stderr
+
+
 def test_check_and_models_work_beside_a_running_server(server: Any) -> None:
     checked = potluck(server, "check", "--json")
     assert checked.returncode == 0, checked.stdout

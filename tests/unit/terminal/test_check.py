@@ -124,12 +124,27 @@ def test_a_port_taken_by_another_program_is_told_with_the_next(
     assert named("server").fix == "potluck serve --port 8124"
 
 
+FACTS = [Fact("a", "ok", "fine"), Fact("long", "bad", "[broken]", "Mend it.")]
+
+
 def test_each_fact_has_a_line_and_its_fix_the_next() -> None:
     out = io.StringIO()
-    facts = [Fact("a", "ok", "fine"), Fact("long", "bad", "[broken]", "Mend it.")]
-    print_facts(facts, Console(file=out, width=10))
+    print_facts(FACTS, Console(file=out, width=10))
     assert out.getvalue().splitlines() == [
         "✓ a     fine",
         "✗ long  [broken]",
         "        Mend it.",
+        "1 fine, 1 to be mended.",
     ]
+
+
+@pytest.mark.parametrize("width", [30, 60, 100])
+def test_on_a_terminal_nothing_is_cut_off(width: int) -> None:
+    out = io.StringIO()
+    text = "one two three four " * 8
+    facts = [*FACTS, Fact("off", "off", text, text.upper())]
+    print_facts(facts, Console(file=out, width=width, force_terminal=True, color_system=None))
+    assert " ".join(out.getvalue().split()).count("four") == 8
+    assert " ".join(out.getvalue().split()).count("FOUR") == 8
+    if width >= 60:
+        assert all(len(line) <= width for line in out.getvalue().splitlines())

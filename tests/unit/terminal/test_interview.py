@@ -46,6 +46,8 @@ def test_shows_the_tool_why_it_asks_and_its_arguments_whole() -> None:
     [
         (["a"], approved()),
         (["Yes "], approved()),
+        (["y"], approved()),
+        (["n", ""], rejected()),
         (["r", ""], rejected()),
         (["r", "use pwd"], rejected("use pwd")),
         (["what?", "", "a"], approved()),
@@ -62,6 +64,20 @@ def test_takes_down_what_is_decided(lines: list[str], answer: object) -> None:
 
 def test_who_leaves_before_the_last_question_has_decided_nothing() -> None:
     assert Session("a").decide([ONE, TWO]) is None
+
+
+def test_what_is_approved_for_all_of_its_kind_is_not_asked_again_until_forgotten() -> None:
+    session = Session("s", "n", "", "y")
+    assert session.decide() == {"i1": approved()}
+    other = Approval("i3", "shell", {"command": "rm x"}, ONE.description)
+    because = Approval("i4", "shell", {"command": "rm x"}, "Another reason.")
+    assert session.decide([other, because]) == {"i3": approved(), "i4": rejected()}
+    text = session.beside.getvalue()
+    assert "command: rm x" in text
+    assert "Approved, as you said for all of its kind." in text
+    session._interview.forget()
+    assert session.decide([other]) == {"i3": approved()}
+    assert session.decide([other]) is None
 
 
 def test_an_editor_gets_the_arguments_as_json(tmp_path: Path) -> None:

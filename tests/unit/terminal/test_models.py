@@ -58,10 +58,25 @@ def test_what_is_on_stands_first(settings: Settings) -> None:
 
 def test_each_model_has_one_line_however_narrow_the_terminal(settings: Settings) -> None:
     heading, line = printed(models(settings))[-2:]
-    assert heading == "mine off  MINE_API_KEY is not set"
+    told = "MINE_API_KEY is not set; not known whether it trains on what you send"
+    assert heading == f"mine off  {told}"
     assert " ".join(line.split()) == (
         "small 32k json tools 30 req/min, 200,000 tok/day (checked 2026-11-21)"
     )
+
+
+def test_on_a_terminal_columns_or_lines_hold_all_of_it(settings: Settings) -> None:
+    rows = models(settings)
+    for width in (40, 70, 140):
+        out = io.StringIO()
+        console = Console(file=out, width=width, force_terminal=True, color_system=None)
+        print_models(rows, console)
+        words = " ".join(out.getvalue().split())
+        assert "small" in words
+        assert "32k" in words
+        assert "200,000 tok/day" in words
+        assert "(checked 2026-11-21)" in words
+        assert "not known whether it trains on what you send" in words
 
 
 async def bury(settings: Settings, address: str) -> None:

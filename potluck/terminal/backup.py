@@ -1,0 +1,29 @@
+"""What `potluck backup` and `potluck restore` tell while they work, and at their end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from potluck.backup import Summary, Tell
+
+
+@contextmanager
+def told() -> Iterator[Tell]:
+    """Shows the step that is under way, on the error stream of a terminal."""
+    with Console(stderr=True).status("Starting the database …") as status:
+        yield lambda step: status.update(f"{step} …")
+
+
+def written(deed: str, summary: Summary) -> str:
+    """One sentence on what was saved or restored."""
+    counts = f"{_counted(summary.threads, 'thread')}, {_counted(summary.files, 'file')}"
+    made = summary.made_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    size = summary.size_bytes / 1e6
+    missing = f" {_counted(summary.left_out, 'entry')} left out." if summary.left_out else ""
+    return f"{deed}: {counts}, as of {made} ({summary.file}, {size:,.1f} MB).{missing}"
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
