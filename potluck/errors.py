@@ -5,6 +5,7 @@ PotluckError
 |- SettingError      an environment variable or .env entry is wrong
 |- StartError        the server cannot start here: port, data folder, second server
 |- DatabaseError     PostgreSQL is not to be had
+|- BackupError       a backup cannot be made, or cannot be restored
 |- ToolError         a tool could not do it; the text goes to the model
 |  `- SandboxError   model-written code cannot be run here, or not as asked
 |- ProviderError     one call to one model of one provider failed
@@ -54,6 +55,10 @@ class StartError(PotluckError):
 
 class DatabaseError(PotluckError):
     """PostgreSQL could not be started or reached."""
+
+
+class BackupError(PotluckError):
+    """A backup could not be made or restored; what was there before is as it was."""
 
 
 class ToolError(PotluckError):
