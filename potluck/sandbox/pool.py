@@ -31,6 +31,15 @@ class Size:
     spare: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many Python sessions work, how many lie idle, and how many there may be."""
+
+    busy: int
+    idle: int
+    most: int
+
+
 @dataclass(slots=True)
 class _Session:
     kernel: Kernel
@@ -105,6 +114,11 @@ class Sandboxes:
                 self._launcher, workspace, command, limits=self.limits,
                 timeout_s=self.limits.timeout_s(timeout_s), tell=tell,
             )  # fmt: skip
+
+    def standing(self) -> Standing:
+        """The sessions as they are now, without the spare one."""
+        busy = sum(session.kernel.busy for session in self._sessions.values())
+        return Standing(busy, len(self._sessions) - busy, self._size.sessions)
 
     async def forget(self, workspace: Path) -> None:
         """End the session of a workspace that is about to go."""

@@ -42,7 +42,7 @@ _APPARMOR_FIX = (
 _CONTAINER_FIX = (
     "In a container, start it with `--security-opt seccomp=unconfined "
     "--security-opt apparmor=unconfined --security-opt systempaths=unconfined`, and as root "
-    "also with `--cap-add SYS_ADMIN`."
+    "also with `--cap-add SYS_ADMIN --cap-add NET_ADMIN`."
 )
 
 
