@@ -8,10 +8,18 @@ from tools.registry import REGISTRY
 SNAPSHOT = Path(__file__).parent / "snapshots" / "tools.json"
 
 
+def shown() -> dict[str, object]:
+    return {entry.tool.name: convert_to_openai_tool(entry.tool)["function"] for entry in REGISTRY}
+
+
+def renew() -> None:
+    """Keep what models read now as the snapshot: `docs/extend/tool.md`."""
+    SNAPSHOT.write_text(f"{json.dumps(shown(), indent=2, ensure_ascii=False)}\n", "utf-8")
+
+
 def test_what_models_read_of_the_tools_is_as_reviewed() -> None:
     """A changed prompt is a changed product: look at the difference, then renew the snapshot."""
-    shown = {entry.tool.name: convert_to_openai_tool(entry.tool)["function"] for entry in REGISTRY}
-    assert shown == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    assert shown() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
 def test_every_argument_tells_the_model_its_type_and_meaning() -> None:
