@@ -12,6 +12,7 @@ from nodes.executor import executor
 from nodes.model import model
 from nodes.planner import planner
 from nodes.reflector import reflector
+from nodes.spans import traced
 from nodes.tools import tools
 from nodes.triage import triage
 
@@ -19,13 +20,13 @@ from nodes.triage import triage
 def build() -> CompiledStateGraph[State, Context, Input, State]:
     """Wire the nodes; the server adds its own checkpointer and store."""
     builder = StateGraph(State, context_schema=Context, input_schema=Input)
-    builder.add_node("triage", timed(answering(triage), begins=True))
-    builder.add_node("planner", timed(planner))
-    builder.add_node("executor", timed(executor))
-    builder.add_node("model", timed(answering(model)))
-    builder.add_node("batch", timed(batch))
-    builder.add_node("tools", timed(tools))
-    builder.add_node("reflector", timed(answering(reflector)))
+    builder.add_node("triage", traced(timed(answering(triage), begins=True)))
+    builder.add_node("planner", traced(timed(planner)))
+    builder.add_node("executor", traced(timed(executor)))
+    builder.add_node("model", traced(timed(answering(model))))
+    builder.add_node("batch", traced(timed(batch)))
+    builder.add_node("tools", traced(timed(tools)))
+    builder.add_node("reflector", traced(timed(answering(reflector))))
     builder.add_edge(START, "triage")
     builder.add_conditional_edges("triage", after_triage, ["planner", "tools", "__end__"])
     builder.add_edge("planner", "executor")

@@ -30,6 +30,7 @@ from nodes.kept_results import KeptResults
 from nodes.progress import tell_step
 from nodes.sizes import tokens_in
 from nodes.turns import files_in, turns_of
+from nodes.whose import tenant_of
 from potluck import engine
 from potluck.engine import Engine
 from potluck.errors import PotluckError
@@ -181,7 +182,7 @@ def _call(
         tools=tuple(tools),
         prefer=context.get("model"),
         private="private" in (context.get("privacy"), used.catalog.privacy),
-        tenant=context.get("tenant", ""),
+        tenant=tenant_of(context),
         cache=context.get("cache", "use"),
         thread=_thread_id(),
     )

@@ -2,17 +2,17 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
 
 from graph.state import Context
+from nodes.whose import user_of
 from potluck.engine import Engine
 from potluck.errors import ToolError
-from tools.notebook import ANONYMOUS, NoNotebook, Notebook, listed, namespace_of, relevant
+from tools.notebook import NoNotebook, Notebook, listed, namespace_of, relevant
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ SHOWN_CHARS_IF_ASKED = 16_000
 SWITCHED_OFF = "notes are switched off in this run"
 NO_STORE = "this server has no store for them"
 NOBODYS = "it is not known whose they would be"
-_STUDIO = "langgraph-studio-user"
 ABOUT_NOTES = re.compile(
     r"\b(?:remember(?:ed)?|notes?|forget|memor(?:y|ies)|know about me)\b"
     r"|覚え|忘れ|メモ|記憶|ノート|私について",
@@ -43,7 +42,7 @@ def notebook_for(runtime: Runtime[Context], used: Engine) -> Notebook | NoNotebo
         return NoNotebook(SWITCHED_OFF)
     if runtime.store is None:
         return NoNotebook(NO_STORE)
-    user = _user(get_config())
+    user = user_of(get_config())
     if used.settings.potluck_api_keys and not user:
         return NoNotebook(NOBODYS)
     return Notebook(runtime.store, namespace_of(user))
@@ -68,11 +67,3 @@ async def notes_prompt(
         return ""
     more = NOTES_LEFT_OUT.format(count=len(notes) - len(shown)) if len(shown) < len(notes) else ""
     return NOTES_PROMPT.format(notes=listed(shown) + more)
-
-
-def _user(config: RunnableConfig) -> str:
-    """Who came in by the LangGraph API's own authentication; empty where all are one."""
-    user: object = config.get("configurable", {}).get("langgraph_auth_user")
-    found = user.get("identity") if isinstance(user, Mapping) else getattr(user, "identity", None)
-    name = str(found or "")
-    return "" if name in (_STUDIO, ANONYMOUS) else name

@@ -42,6 +42,7 @@ from nodes.second_answer import NO_ANSWER, joined
 from nodes.sight import newest_images, within_sight
 from nodes.surroundings import files_at_hand, now_told
 from nodes.ways import USE_TOOLS, only_calls, without
+from nodes.whose import tenant_of
 from potluck import engine
 from potluck.errors import ChainError, ErrorKind, PotluckError
 from potluck.events import AUDIENCE_KEY, Audience, ErrorEvent
@@ -166,7 +167,7 @@ async def _answer(ask: Ask, context: Context) -> AIMessage:
         parts=ask.parts,
         priority=context.get("priority", "interactive"),
         thread=_thread_id(),
-        tenant=context.get("tenant", ""),
+        tenant=tenant_of(context),
         cache=context.get("cache", "use"),
         trim=trim_of(context) if ask.audience == "user" else None,
         vision=has_images,

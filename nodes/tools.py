@@ -12,11 +12,13 @@ from langgraph.runtime import Runtime
 
 from graph.state import NOTHING_USED, Context, ToolTask
 from nodes.approval import Decision, ask_person
+from nodes.deeds import CUT_OFF, Deed, begin
 from nodes.findings import findings_in
 from nodes.interrupts import can_stop
 from nodes.loops import LOOP_KEY
 from nodes.memory import notebook_for
 from nodes.progress import tell
+from nodes.spans import mark_result, tool_span
 from nodes.tool_results import checked
 from potluck import engine
 from potluck.engine import Engine
@@ -58,10 +60,17 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
         message = _refusal(call, permission.note)
         if state["objection"]:
             message.response_metadata[LOOP_KEY] = True
+    elif not await _may_begin(call, used, config):
+        message = _refusal(call, CUT_OFF)
     else:
         approval = use_approval() if permission.approved else nullcontext()
-        with approval, use_notebook(notebook_for(runtime, used)):
+        with (
+            approval,
+            use_notebook(notebook_for(runtime, used)),
+            tool_span(call, used.toolbox) as span,
+        ):
             message = await _run(call, permission.note, used, config)
+            mark_result(span, message)
     tell(
         ToolResultEvent(
             type="tool_result",
@@ -77,6 +86,15 @@ async def tools(state: ToolTask, runtime: Runtime[Context]) -> dict[str, object]
     if state["step_id"] is None:
         return update | {"messages": [message]}
     return update | {"work": {str(state["step_id"]): [message]}}
+
+
+async def _may_begin(call: ToolCall, used: Engine, config: RunnableConfig) -> bool:
+    """Whether the call was not begun before by a server that was cut off, or changes nothing."""
+    known = used.toolbox.spec(call["name"])
+    deed = Deed.of(config)
+    if used.pool is None or deed is None or known is None or known.is_repeatable:
+        return True
+    return await begin(deed, used.pool)
 
 
 def _call_event(call: ToolCall, step_id: int | None) -> ToolCallEvent:

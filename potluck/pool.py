@@ -63,9 +63,14 @@ async def pool_to(url: str) -> AsyncIterator[Pool]:
         yield pool
 
 
+def schema_files() -> list[Path]:
+    """The files that make our tables, in their order."""
+    return sorted(_SCHEMA.glob("*.sql"))
+
+
 async def migrate(url: str) -> None:
     """Apply each file of `schema/` that was not applied yet, in the order of their names."""
-    files = await asyncio.to_thread(lambda: sorted(_SCHEMA.glob("*.sql")))
+    files = await asyncio.to_thread(schema_files)
     try:
         async with await AsyncConnection.connect(
             url, connect_timeout=CONNECT_TIMEOUT_S

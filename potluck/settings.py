@@ -1,13 +1,14 @@
 """The settings of this process; the only module that reads the environment and .env."""
 
+import json
 import os
 import re
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Any, Literal, Self, cast
+from urllib.parse import quote, unquote, urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
@@ -24,7 +25,7 @@ _PLAIN = frozenset(
     {"PATH", "HOME", "LANG", "TMPDIR", "USER", "LOGNAME", "SHELL", "SYSTEMROOT"}
     | {"POTLUCK_ENV_FILE", "POTLUCK_HOME"}
 )
-_KEY = re.compile(r"[!-9;-~]+(:[!-9;-~]+(:(user|admin))?)?")
+_KEY = re.compile(r"[!-9;-~]+(:[!-9;-~]+(:(user|admin|metrics))?)?")
 SHORTEST_SECRET_CHARS = 6
 """What is shorter stands in texts by chance."""
 _known: set[str] = set()
@@ -41,13 +42,16 @@ def _default_home() -> Path:
     return Path(platformdirs.user_data_dir("potluck", appauthor=False))
 
 
+KeyRole = Literal["user", "admin", "metrics"]
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """One of POTLUCK_API_KEYS; one without a name is known by its secret alone."""
 
     name: str
     secret: SecretStr
-    role: Literal["user", "admin"] = "user"
+    role: KeyRole = "user"
 
 
 class Settings(BaseSettings):
@@ -67,6 +71,8 @@ class Settings(BaseSettings):
     potluck_requests_per_minute: int = Field(default=0, ge=0)
     potluck_cors_origins: Annotated[tuple[str, ...], NoDecode] = (STUDIO_ORIGIN,)
     potluck_log_level: str = "warning"
+    potluck_log_format: Literal["text", "json"] = "text"
+    potluck_trace_contents: bool = False
     potluck_sandbox: Literal["auto", "host", "off"] = "auto"
     potluck_sandbox_python: Path | None = None
     potluck_sandbox_network: bool = False
@@ -75,6 +81,9 @@ class Settings(BaseSettings):
     potluck_sandbox_timeout_s: float = Field(default=300.0, gt=0, le=3600)
     database_url: SecretStr | None = None
     redis_url: SecretStr | None = None
+    otel_exporter_otlp_endpoint: AnyHttpUrl | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_service_name: str = "potluck"
 
     @field_validator("potluck_home", "potluck_config_dir", "potluck_env_file")
     @classmethod
@@ -98,8 +107,8 @@ class Settings(BaseSettings):
         keys = tuple(key.strip() for key in value.split(",") if key.strip())
         if any(_KEY.fullmatch(key) is None for key in keys):
             raise ValueError(
-                "must be name:secret or name:secret:role (user or admin), separated by commas, "
-                "in printable ASCII without spaces or further colons"
+                "must be name:secret or name:secret:role (user, admin or metrics), separated by "
+                "commas, in printable ASCII without spaces or further colons"
             )
         if any(key.partition(":")[0] in _TAKEN_NAMES and ":" in key for key in keys):
             raise ValueError(f"must not use the names {' and '.join(sorted(_TAKEN_NAMES))}")
@@ -181,27 +190,48 @@ class Settings(BaseSettings):
         """The command of the user's text editor, if one is set."""
         return os.environ.get("VISUAL") or os.environ.get("EDITOR") or None
 
+    @property
+    def picture_protocol(self) -> Literal["kitty", "iterm"] | None:
+        """How the user's terminal shows pictures, if it says that it can."""
+        name, program = os.environ.get("TERM", ""), os.environ.get("TERM_PROGRAM", "")
+        if name.startswith(("screen", "tmux")) or program == "tmux":
+            return None
+        if name in {"xterm-kitty", "xterm-ghostty"} or program == "ghostty":
+            return "kitty"
+        return "iterm" if program in {"iTerm.app", "WezTerm"} else None
+
     def key(self, name: str) -> SecretStr | None:
         """The provider key in the variable `name`, or None when unset or blank."""
         value = (os.environ.get(name) or self._file_values.get(name) or "").strip()
-        _known.add(value)
+        know_secret(value)
         return SecretStr(value) if value else None
+
+
+def know_secret(secret: str) -> None:
+    """Have `hide_secrets` hide it from now on, also as it stands in URLs and in JSON."""
+    if len(secret) >= SHORTEST_SECRET_CHARS:
+        _known.update((secret, quote(secret, safe=""), json.dumps(secret)[1:-1]))
 
 
 def hide_secrets(text: str) -> str:
     """The text without any key, secret or password that this process has read."""
     for secret in sorted(_known, key=len, reverse=True):
-        if len(secret) >= SHORTEST_SECRET_CHARS:
-            text = text.replace(secret, "[key]")
+        text = text.replace(secret, "[key]")
     return text
 
 
 def _remember(settings: Settings) -> None:
     urls = (settings.database_url, settings.redis_url)
-    _known.update(unquote(urlsplit(url.get_secret_value()).password or "") for url in urls if url)
-    _known.update(secret.get_secret_value() for secret in settings.api_secrets)
-    if settings.potluck_openwebui_jwt_secret is not None:
-        _known.add(settings.potluck_openwebui_jwt_secret.get_secret_value())
+    for url in filter(None, urls):
+        written = urlsplit(url.get_secret_value()).password or ""
+        know_secret(written)
+        know_secret(unquote(written))
+    secrets = (*settings.api_secrets, settings.potluck_openwebui_jwt_secret)
+    for secret in filter(None, secrets):
+        know_secret(secret.get_secret_value())
+    if settings.otel_exporter_otlp_headers is not None:
+        for header in settings.otel_exporter_otlp_headers.get_secret_value().split(","):
+            know_secret(unquote(header.partition("=")[2].strip()).rpartition(" ")[2])
 
 
 def program_to_enter() -> str:
@@ -218,7 +248,8 @@ def _api_key(written: str) -> ApiKey:
     parts = written.split(":")
     if len(parts) == 1:
         return ApiKey("", SecretStr(written))
-    return ApiKey(parts[0], SecretStr(parts[1]), "admin" if parts[2:] == ["admin"] else "user")
+    role = cast("KeyRole", parts[2]) if parts[2:] else "user"
+    return ApiKey(parts[0], SecretStr(parts[1]), role)
 
 
 def _refuse_unreadable(file: Path) -> None:

@@ -4,6 +4,8 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from potluck.settings import know_secret
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -23,6 +25,7 @@ _served: list[Address] = []
 
 def announce(address: Address) -> None:
     """Say that this process now serves there."""
+    know_secret(address.internal_key)
     _served[:] = [address]
 
 

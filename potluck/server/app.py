@@ -1,26 +1,46 @@
 """The FastAPI app with our doors, mounted by the server beside the LangGraph API."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 
 from potluck import engine
 from potluck.sandbox.pool import Sandboxes
-from potluck.server import langserve_door, loopback, openai, parked_door, pulse, quota_door
+from potluck.server import (
+    langserve_door,
+    loopback,
+    metrics_door,
+    openai,
+    parked_door,
+    pulse,
+    quota_door,
+)
 from potluck.server.address import served
+from potluck.server.auth_keys import Keyring
 from potluck.server.dashboard import door as dashboard_door
 from potluck.server.database_door import DatabaseDoor
+from potluck.server.guard_elsewhere import GuardElsewhere
 from potluck.server.langgraph_door import LangGraphDoor
+from potluck.server.metrics import Metrics
+from potluck.server.request_watch import OWN_SPANS, RequestWatch
 from potluck.server.resumption import parked_runs_resumed
+from potluck.server.retention_task import old_things_swept
+from potluck.server.watching import all_watched, count_sandbox
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Build the engine before the first request, take up what was left; close in order."""
     used = await engine.current()
     try:
-        async with _runs_kept() if served() else nullcontext(), parked_runs_resumed(used):
+        async with (
+            all_watched(used, app.state.metrics),
+            _runs_kept() if served() else nullcontext(),
+            parked_runs_resumed(used),
+            old_things_swept(used),
+        ):
+            count_sandbox(used, app.state.metrics)
             yield
     finally:
         await loopback.close()
@@ -33,6 +53,7 @@ async def _runs_kept() -> AsyncIterator[None]:
     """Under `potluck serve`: runs keep their order, and outlive this process."""
     from potluck.server import (  # noqa: PLC0415 - only now
         context_schema,
+        cron_owners,
         outlasting,
         recovery,
         run_order,
@@ -46,26 +67,38 @@ async def _runs_kept() -> AsyncIterator[None]:
     thread_files.delete_with_threads(used.home, used.runner)
     thread_history.search_by_metadata()
     context_schema.remember_context_schemas()
+    cron_owners.end_with_their_users(Keyring.of(used.settings))
     if isinstance(used.runner, Sandboxes):
         used.runner.warm_up()
     if used.settings.redis_url is None:
         run_order.order_runs()
         await recovery.take_up()
+        others: AbstractAsyncContextManager[None] = nullcontext()
+    else:
+        from potluck.server import replicas  # noqa: PLC0415 - as above
+
+        others = replicas.shown_as_there()
     try:
-        yield
+        async with others:
+            yield
     finally:
         recovery.hand_over()
 
 
 def create_app() -> FastAPI:
     """Our doors: OpenAI under /v1, LangServe under /agent, quota under /quota, /dashboard."""
-    made = FastAPI(title="Potluck", lifespan=lifespan)
+    made = FastAPI(title="Potluck", lifespan=lifespan, telemetry=OWN_SPANS)
+    made.state.metrics = Metrics()
     made.add_middleware(DatabaseDoor)
     made.add_middleware(LangGraphDoor)
+    made.add_middleware(RequestWatch, metrics=made.state.metrics)
+    # Last, so that it stands before all others
+    made.add_middleware(GuardElsewhere)
     openai.mount(made)
     langserve_door.mount(made)
     parked_door.mount(made)
     quota_door.mount(made)
+    metrics_door.mount(made, made.state.metrics)
     dashboard_door.mount(made)
     return made
 

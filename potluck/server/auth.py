@@ -59,7 +59,10 @@ async def authorize(
         # The graph's own assistant belongs to nobody.
         return None
     if ctx.action in ("create", "create_run", "update"):
-        value["metadata"] = {**(value.get("metadata") or {}), OWNER: user}
+        # In place: that server keeps the dictionary, not what is put in its stead.
+        if value.get("metadata") is None:
+            value["metadata"] = {}
+        value["metadata"][OWNER] = user
     return {OWNER: user}
 
 

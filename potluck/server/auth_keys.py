@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -12,13 +13,15 @@ from starlette.datastructures import Headers
 
 from potluck.errors import PotluckError
 from potluck.server.forwarded_user import forwarded_user
-from potluck.server.ownership import Caller, Role
+from potluck.server.ownership import ANONYMOUS, Caller, Role
 from potluck.settings import ApiKey, Settings
 
 ACT_FOR_HEADER = "x-potluck-user"
 INTERNAL = "internal"
-MAX_USER_CHARS = 200
+MAX_USER_CHARS = 400
 SHOWN_DIGEST_CHARS = 12
+# As `label` writes names
+_USER = re.compile(r"[\w@+~-]+(/[\w@+~-]+)?", re.ASCII)
 
 
 class ActingError(PotluckError):
@@ -29,6 +32,21 @@ class ActingError(PotluckError):
 class _Entry:
     digest: bytes
     caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class GivenKey:
+    """The key that a request came with, by its digest alone."""
+
+    digest: bytes
+    is_there: bool
+
+    @classmethod
+    def of(cls, headers: Headers) -> Self:
+        """What stands in `X-Api-Key` or `Authorization: Bearer`."""
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        text = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
+        return cls(_digest(text.strip()), is_there=bool(text.strip()))
 
 
 class Keyring:
@@ -60,16 +78,32 @@ class Keyring:
             jwt_secret=settings.potluck_openwebui_jwt_secret,
         )
 
+    def has_user(self, user: str) -> bool:
+        """Whether a key stands for him, or for the program behind which he is; see `label`."""
+        names = {one.caller.user for one in self._entries if not one.caller.is_internal}
+        return not self.has_keys or user == ANONYMOUS or user.partition("/")[0] in names
+
+    def holder_of(self, given: GivenKey) -> Caller | None:
+        """Whose key it is; None when it is nobody's."""
+        # Every comparison is made, so that the time tells nothing.
+        found = [
+            one.caller for one in self._entries if hmac.compare_digest(given.digest, one.digest)
+        ]
+        return found[0] if found else None
+
     def caller_of(self, headers: Headers) -> Caller | None:
         """Who asks; None without a key where one is needed.
 
         Raises ActingError, or ForwardedUserError for a user that Open WebUI has not signed.
         """
-        found = self._by_key(headers)
+        found = self.holder_of(GivenKey.of(headers))
         if found is None:
             if self.has_keys:
                 return None
             found = Caller()
+        if found.role == "metrics":
+            # A program that counts: it acts for nobody, and nobody stands behind it
+            return found
         wanted = headers.get(ACT_FOR_HEADER)
         if wanted is not None:
             return self._acting_for(found, wanted)
@@ -78,20 +112,13 @@ class Keyring:
         behind = forwarded_user(headers, self._jwt_secret)
         if not behind:
             return found
-        if len(behind) > MAX_USER_CHARS:
+        user = f"{found.user}/{label(behind)}"
+        if len(user) > MAX_USER_CHARS:
             raise ActingError(f"The user's id is longer than {MAX_USER_CHARS} characters.")
-        return replace(found, user=f"{found.user}/{label(behind)}", role="user")
-
-    def _by_key(self, headers: Headers) -> Caller | None:
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        given = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
-        digest = _digest(given.strip())
-        # Every comparison is made, so that the time tells nothing.
-        found = [one.caller for one in self._entries if hmac.compare_digest(digest, one.digest)]
-        return found[0] if found else None
+        return replace(found, user=user, role="user")
 
     def _acting_for(self, found: Caller, wanted: str) -> Caller:
-        if not 0 < len(wanted) <= 2 * MAX_USER_CHARS:
+        if len(wanted) > MAX_USER_CHARS or _USER.fullmatch(wanted) is None:
             raise ActingError("X-Potluck-User must name a user, as `owner` of a thread does.")
         behind = wanted.startswith(f"{found.user}/") and self._jwt_secret is None
         if found.role != "admin" and wanted != found.user and not behind:

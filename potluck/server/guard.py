@@ -8,8 +8,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from potluck.server.auth_keys import ActingError, Keyring
-from potluck.server.auth_rates import Rates
+from potluck.server.auth_attempts import Attempts
+from potluck.server.auth_keys import ActingError, GivenKey, Keyring
+from potluck.server.auth_rates import Buckets, Rates
 from potluck.server.forwarded_user import ForwardedUserError
 from potluck.server.ownership import Caller, asked_by
 from potluck.server.request_ids import HEADER, id_of
@@ -18,6 +19,7 @@ from potluck.settings import STUDIO_ORIGIN
 OPEN_PATHS = frozenset({"/health", "/live", "/ready"})
 # Pages without data, into which the key is typed.
 KEYLESS_PAGES = frozenset({"/dashboard", "/dashboard/"})
+METRICS_PATH = "/metrics"
 NOBODY = Caller(role="user")
 POLICY_VIOLATION = 1008
 
@@ -45,19 +47,28 @@ class Guard:
         keyring: Keyring,
         rates: Rates | None = None,
         origins: Iterable[str] = (STUDIO_ORIGIN,),
+        open_paths: Iterable[str] = (),
     ) -> None:
         self.app = app
         self._keyring = keyring
-        self._rates = rates or Rates(0)
+        self._rates = rates or Buckets(0)
+        self._attempts = Attempts()
+        self._open_paths = OPEN_PATHS.union(open_paths)
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, 403 or 429, or pass the request on."""
-        if scope["type"] == "lifespan" or scope.get("method") == "OPTIONS":
+        if scope["type"] == "lifespan":
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                await self._rates.aclose()
+            return
+        if scope.get("method") == "OPTIONS":
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        found = self._admit(headers, scope["path"])
+        found = await self._admit(headers, scope)
         if isinstance(found, Caller):
             with asked_by(found):
                 await self.app(scope, receive, send)
@@ -66,31 +77,58 @@ class Guard:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
         found.headers[HEADER] = id_of(headers.get(HEADER))
+        self._let_pages_read(found, headers.get("origin", ""))
         await found(scope, receive, send)
 
-    def _admit(self, headers: Headers, path: str) -> Caller | Response:
+    async def _admit(self, headers: Headers, scope: Scope) -> Caller | Response:
         """Who asks, or why he may not."""
-        if path in OPEN_PATHS:
+        path = scope["path"]
+        if path in self._open_paths:
             return NOBODY
         if not self._keyring.has_keys:
             foreign = self._foreign(headers)
             if foreign is not None:
-                return _forbidden(foreign)
+                return forbidden(foreign)
         elif path in KEYLESS_PAGES:
             return NOBODY
-        return self._identify(headers)
+        host, _ = scope.get("client") or ("", 0)
+        found = await self._identify(headers, host)
+        if isinstance(found, Caller) and found.role == "metrics" and path != METRICS_PATH:
+            return forbidden(f"A key with the role metrics may read {METRICS_PATH} and no more.")
+        return found
 
-    def _identify(self, headers: Headers) -> Caller | Response:
+    async def _identify(self, headers: Headers, address: str) -> Caller | Response:
+        wait_s = self._tries(GivenKey.of(headers), address)
+        if wait_s:
+            return _too_many_wrong(wait_s)
         try:
             found = self._keyring.caller_of(headers)
         except ActingError as error:
-            return _forbidden(str(error))
+            return forbidden(str(error))
         except ForwardedUserError as error:
             return _error(401, str(error), "invalid_user_token")
         if found is None:
             return _unauthorized()
-        wait_s = 0 if found.is_internal else self._rates.take(found.key)
+        wait_s = 0 if found.is_internal else await self._rates.take(found.key)
         return _too_many(wait_s) if wait_s else found
+
+    def _tries(self, given: GivenKey, address: str) -> int:
+        """After how many seconds a key may be tried again from there; 0: now."""
+        if not (self._keyring.has_keys and given.is_there):
+            return 0
+        holder = self._keyring.holder_of(given)
+        if holder is not None and holder.is_internal:
+            return 0
+        return self._attempts.look(address, given.digest, is_right=holder is not None)
+
+    def _let_pages_read(self, refusal: Response, origin: str) -> None:
+        """A page that may use this server is told why it was refused."""
+        if self._is_welcome(origin):
+            refusal.headers["Access-Control-Allow-Origin"] = origin
+            refusal.headers["Vary"] = "Origin"
+
+    def _is_welcome(self, origin: str) -> bool:
+        return origin in self._origins or is_loopback(_host_in(origin))
 
     def _foreign(self, headers: Headers) -> str | None:
         """What is foreign about a request that must come from this machine."""
@@ -98,7 +136,7 @@ class Guard:
         if not is_loopback(_host_in(f"//{host}")):
             return f"Host {host!r} is not this machine. Use 127.0.0.1, or set keys."
         origin = headers.get("origin", "")
-        if origin and origin not in self._origins and not is_loopback(_host_in(origin)):
+        if origin and not self._is_welcome(origin):
             return f"Pages of {origin} may not use this server: see POTLUCK_CORS_ORIGINS."
         return None
 
@@ -119,14 +157,27 @@ def _unauthorized() -> Response:
     )
 
 
-def _forbidden(message: str) -> Response:
+def forbidden(message: str) -> Response:
+    """The refusal of who is known, or does not come from here."""
     return _error(403, message, "forbidden")
 
 
 def _too_many(wait_s: int) -> Response:
+    return _limited(wait_s, f"This key has made too many requests. Try again in {wait_s} s.")
+
+
+def _too_many_wrong(wait_s: int) -> Response:
+    return _limited(
+        wait_s,
+        "Too many wrong keys came from your address, so this one was not looked at. "
+        f"Try again in {wait_s} s, with a key of POTLUCK_API_KEYS.",
+    )
+
+
+def _limited(wait_s: int, text: str) -> Response:
     return _error(
         429,
-        f"This key has made too many requests. Try again in {wait_s} s.",
+        text,
         "rate_limit_exceeded",
         kind="rate_limit_error",
         headers={"Retry-After": str(wait_s)},

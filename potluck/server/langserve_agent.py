@@ -22,6 +22,7 @@ from potluck.server.langserve_config import AgentConfig, Asker
 from potluck.server.langserve_decisions import DecisionError, Decisions
 from potluck.server.langserve_progress import Progress
 from potluck.server.langserve_wire import MESSAGES, AgentInput, AgentOutput, UsageView
+from potluck.server.ownership import owner
 from potluck.server.parked_turn import run_through
 from potluck.server.thread_queue import TURNS
 from potluck.server.turn import (
@@ -87,7 +88,7 @@ async def _turn(
     given = AgentConfig.of(configurable)
     turn = Turn(
         messages=[message.model_dump(mode="json", exclude_none=True) for message in messages],
-        thread_id=thread_id_of(given.thread_id) if given.thread_id else None,
+        thread_id=thread_id_of(given.thread_id, owner()) if given.thread_id else None,
         context=given.context(Asker.of(configurable)),
     )
     async with TURNS.turn(turn.thread_id), Progress.of(config, messages) as progress:

@@ -141,7 +141,6 @@ class AgentConfig(CallerConfig):
             **told,
             **({"priority": priority} if priority != "interactive" else {}),
             **({"cache": asker.cache} if asker.cache != "use" else {}),
-            **({"tenant": asker.tenant} if asker.tenant else {}),
             **asker.notes,
         }
 

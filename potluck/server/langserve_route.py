@@ -17,9 +17,9 @@ from potluck.errors import PotluckError
 from potluck.server.cache_control import cache_mode
 from potluck.server.langserve_config import ASKER_KEY, Asker, CallerConfig
 from potluck.server.langserve_failures import Failure, InputError, SseEvent, explained, mistakes
-from potluck.server.openai.caller import tenant_of
 from potluck.server.openai.notes import notes_for
 from potluck.server.openai.stream import PATIENCE_S, ClientGoneError, finish_for
+from potluck.server.ownership import owner
 from potluck.server.refusal import refusal
 from potluck.server.stored_text import unstorable_in
 
@@ -76,7 +76,7 @@ def settle_with(form: type[CallerConfig]) -> Settle:
             )
         headers = request.headers
         asker = Asker(
-            tenant=tenant_of(headers, has_keys=bool(used.settings.potluck_api_keys)),
+            tenant=owner(),
             notes=notes_for(headers),
             cache=cache_mode(headers),
             in_batch=_is_batch(request) and len((await request.json())["inputs"]) > 1,

@@ -4,9 +4,11 @@ import httpx
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
+from potluck import telemetry
 from potluck.server.address import Address, served
 from potluck.server.auth_keys import ACT_FOR_HEADER
 from potluck.server.ownership import acting_user
+from potluck.server.request_ids import HEADER, current_id
 
 # A run may wait long for a model; the doors end it when their own client leaves.
 READ_TIMEOUT_S = 3600.0
@@ -49,6 +51,14 @@ async def close() -> None:
         await transport.aclose()
 
 
+async def _carry_on(request: httpx.Request) -> None:
+    """Let what is asked here bear the id, and stand in the trace, of what was asked of us."""
+    request_id = current_id()
+    if request_id:
+        request.headers[HEADER] = request_id
+    request.headers.update(telemetry.carried())
+
+
 def _connect(address: Address | None, user: str) -> LangGraphClient:
     if address is None:
         return get_client(timeout=_TIMEOUTS)
@@ -61,5 +71,6 @@ def _connect(address: Address | None, user: str) -> LangGraphClient:
             transport=_transports[address],
             timeout=httpx.Timeout(_TIMEOUTS),
             headers=headers,
+            event_hooks={"request": [_carry_on]},
         )
     )

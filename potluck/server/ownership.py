@@ -14,7 +14,8 @@ ANONYMOUS = "anonymous"
 # In Aegra's table of threads; our own pool looks into another schema first
 _OWNERS = "SELECT thread_id, user_id FROM public.thread WHERE thread_id = ANY(%s)"
 
-Role = Literal["user", "admin"]
+Role = Literal["user", "admin", "metrics"]
+"""`metrics` may read /metrics and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,15 @@ def acting_user() -> str:
     """For whom this process asks its own LangGraph API now."""
     found = _caller.get()
     return found.user if found else ANONYMOUS
+
+
+def owner() -> str:
+    """Whose chats, responses, calls and kept answers this request works with.
+
+    Empty where all are one.
+    """
+    found = _caller.get()
+    return found.owner if found else ""
 
 
 @contextmanager

@@ -9,11 +9,14 @@ from potluck.providers.outages import Outage
 from potluck.quota.hours_report import HoursReport, build_hours
 from potluck.quota.report import AccountState, ProviderState, build_report, is_full
 from potluck.quota.report_form import OutageReport, QuotaReport
-from potluck.server.ownership import own_of
+from potluck.server.ownership import caller, own_of
 
 
 async def report_of(used: Engine, *, days: int = 1) -> QuotaReport:
-    """The report of this moment, with the sums of the last `days` days."""
+    """The report of this moment, with the sums of the last `days` days: the caller's own.
+
+    An admin, and who reads the database himself, sees everybody's.
+    """
     return await build_report(
         provider_states(used),
         limits=used.limiter,
@@ -21,6 +24,7 @@ async def report_of(used: Engine, *, days: int = 1) -> QuotaReport:
         parking=used.parking,
         now=datetime.now(UTC),
         days=days,
+        tenant=_shown_tenant(),
     )
 
 
@@ -32,9 +36,17 @@ async def own_part_of(report: QuotaReport) -> QuotaReport:
 
 
 async def hours_of(used: Engine, *, hours: int) -> HoursReport:
-    """The calls of the last `hours` hours."""
+    """The calls of the last `hours` hours: the caller's own, for an admin everybody's."""
     paid = {status.provider.id for status in used.statuses if status.provider.paid}
-    return await build_hours(used.history, paid=paid, now=datetime.now(UTC), hours=hours)
+    return await build_hours(
+        used.history, paid=paid, now=datetime.now(UTC), hours=hours, tenant=_shown_tenant()
+    )
+
+
+def _shown_tenant() -> str | None:
+    """Whose calls the caller is shown; None: all."""
+    who = caller()
+    return None if who is None or who.role == "admin" else who.owner
 
 
 def provider_states(used: Engine) -> list[ProviderState]:

@@ -1,6 +1,7 @@
 """Runs that a dead or stopped server left behind go on by themselves from their checkpoint.
 
-Without Redis, Aegra neither recovers such runs nor frees their threads; with Redis its leases do.
+Without Redis the next start of the server takes them up; with Redis another server does
+(`leases.py`, `run_claims.py`).
 """
 
 from dataclasses import dataclass
@@ -22,18 +23,27 @@ from potluck.server.langgraph_door import STATELESS
 MAX_TRIES = 3
 _TRIES = "potluck_tries"
 _TRIED_AT = "potluck_tried_at"
+# How often servers died over it, of which `_CRASHES_SEEN` are counted as tries
+_CRASHES = "_retry_count"
+_CRASHES_SEEN = "potluck_crashes"
 
 logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Unfinished:
-    """A run as it was left: its job, the last checkpoint of its thread, how often it was tried."""
+class Unfinished:
+    """A run as it was left: its job, the last checkpoint of its thread, how often it was tried.
+
+    `crashes` counts the servers that other servers saw die over it, `new_crashes` those since it
+    was tried last.
+    """
 
     job: RunJob
     checkpoint_id: str | None
     has_begun: bool
     tries: int
+    crashes: int
+    new_crashes: int
 
     @property
     def continued(self) -> RunJob:
@@ -59,10 +69,9 @@ async def take_up() -> int:
             await delete_thread_by_id(run.job.identity.thread_id, run.job.user.identity)
             continue
         if run.tries >= MAX_TRIES:
-            await _give_up(run)
-            logger.error("run given up", run_id=run_id, tries=run.tries)
+            await give_up(run)
             continue
-        await _note_try(run)
+        await note_try(run)
         await executor.submit(run.continued)
         logger.info("run taken up again", run_id=run_id)
         taken += 1
@@ -79,32 +88,46 @@ def hand_over() -> None:
     )
 
 
-async def _unfinished() -> list[_Unfinished]:
+def is_hopeless(run: Unfinished) -> bool:
+    """Whether a run that another server left behind has ended too many of them at one place."""
+    return bool(run.new_crashes) and run.tries >= MAX_TRIES
+
+
+async def _unfinished() -> list[Unfinished]:
     async with _get_session_maker()() as session:
         rows = await session.scalars(
             select(Run).where(Run.status.in_(("pending", "running"))).order_by(Run.created_at)
         )
-        return [await _read(row) for row in rows]
+        return [await read_unfinished(row) for row in rows]
 
 
-async def _read(row: Run) -> _Unfinished:
+async def read_unfinished(row: Run) -> Unfinished:
+    """A run as it was left."""
     saver = db_manager.get_checkpointer()
     saved = await saver.aget_tuple({"configurable": {"thread_id": row.thread_id}})
     checkpoint_id = saved.checkpoint["id"] if saved else None
     params = row.execution_params or {}
     tried_here = params.get(_TRIED_AT) == checkpoint_id
-    return _Unfinished(
+    crashes = int(params.get(_CRASHES, 0))
+    return Unfinished(
         job=RunJob.from_run_orm(row),
         checkpoint_id=checkpoint_id,
         has_begun=saved is not None and saved.metadata.get("run_id") == row.run_id,
         tries=int(params.get(_TRIES, 0)) if tried_here else 0,
+        crashes=crashes,
+        new_crashes=crashes - int(params.get(_CRASHES_SEEN, 0)),
     )
 
 
-async def _note_try(run: _Unfinished) -> None:
+async def note_try(run: Unfinished, *, has_failed: bool = True) -> None:
+    """Count that it is tried again from where it is, unless it was only handed over."""
     async with _get_session_maker()() as session:
         row = await session.get_one(Run, run.job.identity.run_id)
-        noted = {_TRIES: run.tries + 1, _TRIED_AT: run.checkpoint_id}
+        noted = {
+            _TRIES: run.tries + has_failed,
+            _TRIED_AT: run.checkpoint_id,
+            _CRASHES_SEEN: run.crashes,
+        }
         await session.execute(
             update(Run)
             .where(Run.run_id == row.run_id)
@@ -113,7 +136,9 @@ async def _note_try(run: _Unfinished) -> None:
         await session.commit()
 
 
-async def _give_up(run: _Unfinished) -> None:
+async def give_up(run: Unfinished) -> None:
+    """Write it down as failed."""
+    logger.error("run given up", run_id=run.job.identity.run_id, tries=run.tries)
     await finalize_run(
         run.job.identity.run_id,
         run.job.identity.thread_id,

@@ -3,6 +3,7 @@
 import re
 from uuid import uuid4
 
+from asgi_correlation_id import CorrelationIdMiddleware, correlation_id
 from starlette.applications import Starlette
 
 HEADER = "X-Request-Id"
@@ -19,12 +20,13 @@ def id_of(given: str | None) -> str:
     return given if given and is_sane(given) else uuid4().hex
 
 
+def current_id() -> str:
+    """The id of the request that is being answered, or that the run at work came with."""
+    return correlation_id.get() or ""
+
+
 def take_ids(app: Starlette) -> None:
     """Let Aegra's app, which names every request, take more than UUIDs from its clients."""
-    from asgi_correlation_id import (  # noqa: PLC0415 - Aegra's, there only where it serves
-        CorrelationIdMiddleware,
-    )
-
     for middleware in app.user_middleware:
         if middleware.cls is CorrelationIdMiddleware:  # type: ignore[comparison-overlap] # a class is a factory, too
             middleware.kwargs["validator"] = is_sane

@@ -9,26 +9,32 @@ import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import filelock
 import redis
-import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from potluck import engine
+from potluck.backup import refuse_half_restored
 from potluck.database import database_url, prepare_home
 from potluck.errors import StartError
 from potluck.providers.catalog_file import load_catalog
 from potluck.server.address import Address, announce, server_file
 from potluck.server.auth_keys import Keyring
-from potluck.server.auth_rates import Rates
+from potluck.server.auth_shared_rates import rates_of
+from potluck.server.draining import Draining
 from potluck.server.guard import Guard, is_loopback
+from potluck.server.lease_terms import AEGRA_SETTINGS
+from potluck.server.logs import POLLED, set_up_logs
 from potluck.server.request_ids import take_ids
+from potluck.server.run_log import take_expected_ends
 from potluck.server.welcome import Welcome
 from potluck.settings import PROJECT_DIR, Settings, create_env_file
 from tools.mcp_file import read_mcp_file
@@ -41,10 +47,12 @@ KEEP_ALIVE_S = 75
 CONNECT_TIMEOUT_S = 5
 READER_TIMEOUT_S = 120
 """How long a client may take nothing of what is sent to it before its connection is cut."""
-# At `debug` these write down every header and every chunk, whatever secrets are in them.
-TALKERS = ("httpcore", "httpcore2", "sse_starlette", "openai", "groq", "google_genai", "psycopg")
+SHORTEST_KEY_CHARS = 16
+"""Shorter keys are warned of where others can reach the server."""
 YOUNG_OBJECTS = 10_000
 """How many new objects there are before those that nobody uses are looked for."""
+
+logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
@@ -52,6 +60,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
 
     Raises StartError, ConfigError or DatabaseError, each with the fix, when it cannot start.
     """
+    set_up_logs(settings)
     # uvicorn raises the signal again when it has shut down; the rest must end in order, too.
     signal.signal(signal.SIGTERM, _end)
     load_catalog(settings.potluck_config_dir)
@@ -59,6 +68,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
     read_mcp_file(settings.potluck_config_dir, settings.key)
     _refuse_open_door(host, settings)
     prepare_home(settings.potluck_home)
+    refuse_half_restored(settings.potluck_home)
     env_file_is_new = create_env_file()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_only_server(settings.potluck_home))
@@ -67,12 +77,15 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
         database = stack.enter_context(database_url(settings))
         stack.enter_context(_written_down(settings.potluck_home, address))
         announce(address)
-        app = Guard(
+        app: ASGIApp = Guard(
             _api(settings, database, address),
             keyring=Keyring.of(settings, address.internal_key),
-            rates=Rates(settings.potluck_requests_per_minute),
+            rates=rates_of(settings),
             origins=settings.potluck_cors_origins,
         )
+        if settings.redis_url is not None:
+            # Others answer while this one stops
+            app = Draining(app, address.internal_key)
         _run(app, listener, settings, Welcome(settings, address, env_file_is_new))
 
 
@@ -81,12 +94,21 @@ def _end(*_: object) -> NoReturn:
 
 
 def _refuse_open_door(host: str, settings: Settings) -> None:
-    if is_loopback(host) or settings.potluck_api_keys:
+    if is_loopback(host):
         return
-    raise StartError(
-        f"Serving on {host} lets others on the network use your keys and files.",
-        fix="Set POTLUCK_API_KEYS=name:secret in .env, or use --host 127.0.0.1.",
-    )
+    if not settings.potluck_api_keys:
+        raise StartError(
+            f"Serving on {host} lets others on the network use your keys and files.",
+            fix="Set POTLUCK_API_KEYS=name:secret in .env, or use --host 127.0.0.1.",
+        )
+    weak = [key for key in settings.api_keys if len(key.secret) < SHORTEST_KEY_CHARS]
+    if weak:
+        logger.warning(
+            "These keys of POTLUCK_API_KEYS are short enough to be guessed: %s. Use at least %d "
+            "characters by chance, such as `openssl rand -hex 24` prints.",
+            ", ".join(key.name or "one without a name" for key in weak),
+            SHORTEST_KEY_CHARS,
+        )
 
 
 @contextlib.contextmanager
@@ -160,20 +182,26 @@ def _written_down(home: Path, address: Address) -> Iterator[None]:
 def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
     """Aegra's app with ours inside. It reads its settings from the environment at import."""
     redis_url = _reached_redis(settings)
-    level = settings.potluck_log_level.upper()
     os.environ.update(
         {
             "DATABASE_URL": database,
             "AEGRA_CONFIG": str(PROJECT_DIR / "langgraph.json"),
             "AUTH_TYPE": "custom",
             "SERVER_URL": address.url,
-            "LOG_LEVEL": level,
+            "LOG_LEVEL": settings.potluck_log_level.upper(),
+            # What its own tracing may quote, if OTEL_TARGETS switches it on
+            "OPENINFERENCE_HIDE_INPUTS": str(not settings.potluck_trace_contents).lower(),
+            "OPENINFERENCE_HIDE_OUTPUTS": str(not settings.potluck_trace_contents).lower(),
             "LOG_VERBOSITY": "standard",
+            "LOG_EXCLUDE_PATHS": ",".join(POLLED),
             "REDIS_BROKER_ENABLED": str(redis_url is not None).lower(),
-            **({"REDIS_URL": redis_url} if redis_url else {}),
+            **({"REDIS_URL": redis_url, **AEGRA_SETTINGS} if redis_url else {}),
         }
     )
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level.lower()))
+    from aegra_api.utils import setup_logging as aegra_logs  # noqa: PLC0415 - as below
+
+    # Importing its app would set up logs of its own
+    aegra_logs.setup_logging = partial(set_up_logs, settings)
     from aegra_api.core.auth_middleware import get_auth_instance  # noqa: PLC0415 - as below
     from aegra_api.main import app  # noqa: PLC0415 - only now does it find its settings
 
@@ -185,16 +213,16 @@ def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
         )
     made: ASGIApp = app
     take_ids(app)
+    take_expected_ends(app)
     allow_origins(app, settings.potluck_cors_origins)
 
-    if redis_url is None:
+    if redis_url is not None:
+        from potluck.server.replicas import work_together  # noqa: PLC0415 - as above
+
+        work_together()
+    else:
         # Its warning says that nothing is recovered without Redis; here we do that ourselves.
         logging.getLogger("aegra_api.main").setLevel(logging.ERROR)
-    for name in TALKERS:
-        logging.getLogger(name).setLevel(logging.INFO)
-    if settings.potluck_log_level == "warning":
-        # It takes every 4xx for a warning; the client was told already.
-        logging.getLogger("app.access_logs").setLevel(logging.ERROR)
     return made
 
 
@@ -224,11 +252,12 @@ def _run(app: ASGIApp, listener: socket.socket, settings: Settings, welcome: Wel
     config = uvicorn.Config(
         app,
         log_level=settings.potluck_log_level,
+        log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
-    server = _Server(config, welcome)
+    server = _Server(config, welcome, app if isinstance(app, Draining) else None)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(server.serve(sockets=[listener]), loop_factory=config.get_loop_factory())
     if not server.started:
@@ -238,9 +267,27 @@ def _run(app: ASGIApp, listener: socket.socket, settings: Settings, welcome: Wel
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, welcome: Welcome) -> None:
+    def __init__(self, config: uvicorn.Config, welcome: Welcome, draining: Draining | None) -> None:
         super().__init__(config)
         self._welcome = welcome
+        self._draining = draining
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop: at once when told so twice, else when what was asked is answered."""
+        self._signal = sig
+        if self._draining is None or self._draining.has_begun:
+            super().handle_exit(sig, frame)
+            return
+        self._draining.begin()
+        from potluck.server.replicas import take_no_more  # noqa: PLC0415 - Aegra, as above
+
+        take_no_more()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to stop now."""
+        if self._draining is not None and self._draining.is_over and not self.should_exit:
+            super().handle_exit(self._signal, None)
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

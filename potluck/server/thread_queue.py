@@ -1,17 +1,30 @@
 """Turns on one thread come one after another, in the order in which they were asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Self
 
 from potluck.errors import PotluckError
 
 MAX_WAIT_S = 300.0
 
 
+Elsewhere = Callable[[str, float], AbstractAsyncContextManager[None]]
+"""Keeps a thread from other servers inside the block, or raises ThreadBusyError in time."""
+
+
 class ThreadBusyError(PotluckError):
     """Other turns on the same thread have not ended in time."""
+
+    @classmethod
+    def after(cls, waited_s: float) -> Self:
+        """The error of whoever waited so long."""
+        return cls(
+            f"Another turn on this thread has not ended within {waited_s:g} s.",
+            fix="Wait for it or use another thread.",
+        )
 
 
 @dataclass(slots=True)
@@ -26,6 +39,11 @@ class ThreadQueue:
     def __init__(self, max_wait_s: float = MAX_WAIT_S) -> None:
         self._max_wait_s = max_wait_s
         self._places: dict[str, _Place] = {}
+        self._elsewhere: Elsewhere = lambda _, __: nullcontext()
+
+    def share(self, elsewhere: Elsewhere) -> None:
+        """From now on a turn here keeps the thread from other servers, too."""
+        self._elsewhere = elsewhere
 
     @asynccontextmanager
     async def turn(self, thread_id: str | None) -> AsyncIterator[None]:
@@ -41,7 +59,8 @@ class ThreadQueue:
         try:
             await self._acquire(place.lock)
             try:
-                yield
+                async with self._elsewhere(thread_id, self._max_wait_s):
+                    yield
             finally:
                 place.lock.release()
         finally:
@@ -54,10 +73,7 @@ class ThreadQueue:
             async with asyncio.timeout(self._max_wait_s):
                 await lock.acquire()
         except TimeoutError as error:
-            raise ThreadBusyError(
-                f"Another turn on this thread has not ended within {self._max_wait_s:g} s.",
-                fix="Wait for it or use another thread.",
-            ) from error
+            raise ThreadBusyError.after(self._max_wait_s) from error
 
 
 TURNS = ThreadQueue()

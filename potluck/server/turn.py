@@ -12,9 +12,9 @@ from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import APIError
 from langgraph_sdk.schema import Config, RunCreateMetadata, StreamMode, StreamPart
 
-from nodes.parking import PARKED
 from potluck.errors import PotluckError
 from potluck.events import AUDIENCE_KEY, ErrorEvent, Event
+from potluck.quota.parked_run import PARKED
 from potluck.server.abandoned import settle
 from potluck.server.approvals import Approval, Resume, approvals_in
 from potluck.server.relay import relay
@@ -130,12 +130,12 @@ class Asked:
 Part = Begun | Piece | Happened | Values | Parked | Asked
 
 
-def thread_id_of(name: str) -> str:
-    """The thread that a caller means: a UUID as it is, any other name by a UUID of its own."""
+def thread_id_of(name: str, owner: str = "") -> str:
+    """The thread that a caller means: a UUID as it is, a name by a UUID of its owner's own."""
     try:
         return str(uuid.UUID(name))
     except ValueError:
-        return str(uuid.uuid5(THREAD_NAMESPACE, name))
+        return str(uuid.uuid5(THREAD_NAMESPACE, f"{owner}\x1e{name}" if owner else name))
 
 
 async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:

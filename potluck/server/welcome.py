@@ -1,13 +1,17 @@
 """What a user needs to know when the server is up."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import quote
 
+import typer
 from rich.console import Console
 
 from potluck.providers.catalog import OFFLINE, ProviderStatus
 from potluck.server.address import Address
+from potluck.server.logs import is_json
 from potluck.settings import Settings
 
 
@@ -21,6 +25,9 @@ class Welcome:
 
     def print(self, statuses: Iterable[ProviderStatus]) -> None:
         """Say who answers, who does not and why, and where each door is."""
+        if is_json(self.settings):
+            self._print_json(statuses)
+            return
         # No wrapping: addresses are there to be copied.
         console = Console(soft_wrap=True, highlight=False)
         url = self.address.url
@@ -39,6 +46,18 @@ class Welcome:
         if self.env_file_is_new:
             console.print(f"\n  Made {self.settings.potluck_env_file}: your keys go there.")
         console.print()
+
+    def _print_json(self, statuses: Iterable[ProviderStatus]) -> None:
+        """One line in the form of the logs, at whatever level they begin."""
+        told = {
+            "timestamp": datetime.now(UTC).isoformat(),
+            "level": "info",
+            "event": f"Potluck serves on {self.address.url}",
+            "logger": "potluck.server.welcome",
+            "url": self.address.url,
+            "providers": sorted(s.provider.id for s in statuses if s.on),
+        }
+        typer.echo(json.dumps(told, ensure_ascii=False))
 
 
 def _providers(statuses: list[ProviderStatus]) -> list[str]:

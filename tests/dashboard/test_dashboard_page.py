@@ -115,6 +115,24 @@ def test_todays_figures_are_those_of_the_report(stage: Stage, open_page: Open) -
         expect(tile.locator(".figure")).to_have_text(figure)
 
 
+def test_a_user_is_told_that_the_calls_are_his_own(stage: Stage, open_page: Open) -> None:
+    stage.report = lambda: reports.quota_report(calls_of="ann")
+    stage.hours = lambda: reports.fresh_hours().model_copy(update={"calls_of": "ann"})
+    page = ready(open_page(stage.url))
+    expect(page.locator("#today-title")).to_contain_text("your calls only")
+    expect(page.locator("#calls-title")).to_have_text("Your calls")
+    expect(page.locator("#verdict")).to_have_text("3 of 4 providers can be asked now.")
+    stage.report = reports.fresh_report
+    page.clock.fast_forward(TURN_MS)
+    expect(page.locator("#faults")).to_contain_text("no call of yours has failed")
+
+
+def test_an_admin_is_told_nothing_of_whose_calls_they_are(stage: Stage, open_page: Open) -> None:
+    page = ready(open_page(stage.url))
+    expect(page.locator("#today-title")).not_to_contain_text("your")
+    expect(page.locator("#calls-title")).to_have_text("Calls")
+
+
 def test_it_tells_what_fails_and_why(stage: Stage, open_page: Open) -> None:
     page = ready(open_page(stage.url))
     faults = page.locator("#faults")

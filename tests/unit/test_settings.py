@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from potluck.errors import SettingError
 from potluck.providers.catalog_file import load_catalog
-from potluck.settings import PROJECT_DIR, Settings, create_env_file, hide_secrets
+from potluck.settings import PROJECT_DIR, Settings, create_env_file, hide_secrets, know_secret
 from potluck.settings import env_file as env_file_in_use
 
 EXAMPLE = PROJECT_DIR / ".env.example"
@@ -196,3 +196,29 @@ def test_secrets_that_were_read_are_hidden_from_texts(monkeypatch: pytest.Monkey
     assert settings.key("SHORT_KEY")
     text = "This https://third-secret@h and first-secret, second@secret"
     assert hide_secrets(text) == "This https://[key]@h and [key], [key]"
+    assert hide_secrets("postgresql://u:second%40secret@h/db") == "postgresql://u:[key]@h/db"
+
+
+def test_a_secret_is_hidden_as_urls_and_json_write_it() -> None:
+    know_secret('odd/"secret"')
+    for written in ('odd/"secret"', "odd%2F%22secret%22", 'odd/\\"secret\\"'):
+        assert hide_secrets(f"at {written}!") == "at [key]!"
+
+
+class TestTelling:
+    def test_the_headers_for_a_collector_are_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        headers = "x-tenant=a,authorization=Bearer%20planted5ecret-collector"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", headers)
+        Settings.load()
+        assert hide_secrets("sent planted5ecret-collector") == "sent [key]"
+
+    def test_a_form_of_logs_that_is_not_there_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("POTLUCK_LOG_FORMAT", "xml")
+        with pytest.raises(SettingError, match="POTLUCK_LOG_FORMAT"):
+            Settings.load()
+
+    def test_a_key_may_be_for_counting_alone(self) -> None:
+        [key] = Settings(potluck_api_keys="prometheus:a-secret:metrics").api_keys  # type: ignore[arg-type]
+        assert (key.name, key.role) == ("prometheus", "metrics")

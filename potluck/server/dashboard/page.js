@@ -50,6 +50,7 @@ function draw() {
   showToday(report);
   showParked(report);
   showFaults(report, hours);
+  setText($("calls-title"), areOwn(hours) ? "Your calls" : "Calls");
   showChart(span, report, hours);
   showAnswers(span, report, hours);
   showProviders(report);

@@ -25,7 +25,7 @@ function verdictOf(report) {
 function showToday(report) {
   const today = report.today;
   const last = report.days.at(-1);
-  setText($("today-note"), last ? `${day(last.day)}, by UTC` : "");
+  setText($("today-note"), last ? `${day(last.day)}, by UTC${areOwn(report) ? "; your calls only" : ""}` : "");
   if (!today) return show($("tiles"), h("p", { class: "quiet" }, "The usage history cannot be read now."));
   const saved = report.days.reduce((sum, one) => sum + one.totals.saved_usd, 0);
   const given = today.answered + today.cached;
@@ -49,6 +49,11 @@ function showToday(report) {
   show($("tiles"), tiles);
 }
 
+// A key with the role "user" is shown what its own user has called; what is left is everybody's.
+function areOwn(report) {
+  return (report.calls_of ?? null) !== null;
+}
+
 function tile(name, figure, note) {
   return h("dl", { class: "tile", "data-key": name },
     h("dt", null, name), h("dd", { class: "figure" }, figure), h("dd", null, h("small", null, note)));
@@ -63,7 +68,7 @@ function showFaults(report, hours) {
   const rest = items.slice(FAULTS_SHOWN);
   show($("faults"),
     items.length ? h("ul", { class: "items" }, items.slice(0, FAULTS_SHOWN))
-      : h("p", { class: "quiet" }, "Nothing: no call has failed in the last 24 hours."),
+      : h("p", { class: "quiet" }, `Nothing: no call${areOwn(hours) ? " of yours" : ""} has failed in the last 24 hours.`),
     rest.length ? h("details", { "data-key": "rest" },
       h("summary", null, `${rest.length} more`), h("ul", { class: "items" }, rest)) : null);
 }

@@ -54,7 +54,6 @@ class Way:
     parking: ParkedRuns
     wait_limit_s: float
     cache: CacheMode = "use"
-    tenant: str = ""
     wishes: Wire = field(default_factory=dict)
     """How the answer is to be: what else goes into the run's context."""
     is_detached: bool = False
@@ -116,7 +115,6 @@ def _context(request: ChatRequest, ref: str | None, way: Way) -> Wire:
         **({"model": ref} if ref else {}),
         **({"instructions": instructions} if instructions else {}),
         **({"cache": way.cache} if way.cache != "use" else {}),
-        **({"tenant": way.tenant} if way.tenant else {}),
     }
 
 

@@ -9,7 +9,7 @@ from potluck.server import loopback
 from potluck.server.cache_control import cache_mode
 from potluck.server.openai.agent_reply import Way, agent_reply
 from potluck.server.openai.background import Asker, background_reply
-from potluck.server.openai.caller import Chat, chat_of, is_background, tenant_of
+from potluck.server.openai.caller import Chat, chat_of, is_background
 from potluck.server.openai.chain_reply import call_of, chain_reply
 from potluck.server.openai.deltas import Reply
 from potluck.server.openai.images import ReplyOf, has_images, reply_with_images
@@ -17,6 +17,7 @@ from potluck.server.openai.notes import notes_for
 from potluck.server.openai.request import ChatRequest
 from potluck.server.openai.targets import Target, resolve
 from potluck.server.openai.wishes import wishes_of
+from potluck.server.ownership import owner
 from potluck.server.thread_queue import TURNS
 
 THREAD_HEADER = "X-Potluck-Thread-Id"
@@ -40,8 +41,7 @@ def reply_to(
     target = resolve(asked.model, current.chain.models())
     configured_s = current.catalog.parking.wait_limit_seconds
     limit_s = BACKGROUND_WAIT_S if in_background else configured_s
-    has_keys = bool(current.settings.potluck_api_keys)
-    tenant = tenant_of(headers, has_keys=has_keys)
+    tenant = owner()
     cache = cache_mode(headers)
     if is_background(asked, headers):
         asker = Asker(tenant, cache)
@@ -61,14 +61,13 @@ def reply_to(
             )
 
         return _with_images(asked, of_chain, target, current), {}
-    chat = chat or chat_for(asked, headers, current)
+    chat = chat or chat_of(asked, headers)
     way = Way(
         loopback.client(),
         TURNS,
         current.parking,
         wait_limit_s=limit_s,
         cache=cache,
-        tenant=tenant,
         wishes={**wishes_of(asked, headers), **notes_for(headers)},
         is_detached=in_background,
     )
@@ -78,16 +77,6 @@ def reply_to(
 
     reply = _with_images(asked, of_agent, target, current)
     return reply, {THREAD_HEADER: chat.thread_id} if chat else {}
-
-
-def chat_for(asked: ChatRequest, headers: Headers, current: Engine) -> Chat | None:
-    """The chat that a request belongs to by its headers and metadata, if any. Raises ApiError."""
-    return chat_of(
-        asked,
-        headers,
-        has_keys=bool(current.settings.potluck_api_keys),
-        jwt_secret=current.settings.potluck_openwebui_jwt_secret,
-    )
 
 
 def _with_images(asked: ChatRequest, reply_of: ReplyOf, target: Target, current: Engine) -> Reply:

@@ -1,17 +1,13 @@
 """Who asks, in which chat, and whether a person asks at all: told by headers and metadata."""
 
-import hashlib
 import re
 import uuid
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from potluck.server import ownership
-from potluck.server.forwarded_user import ForwardedUserError, forwarded_user
-from potluck.server.openai.errors import ApiError
 from potluck.server.openai.request import ChatRequest, UserMessage, text_in
 from potluck.server.turn import THREAD_NAMESPACE, Wire
 
@@ -34,8 +30,6 @@ class Chat:
 
     name: str
     model: str
-    user: str
-    tenant: str
     history: History = "whole"
     """What its client sends: the whole history, only what is new, or nobody has said."""
     reply_id: str = ""
@@ -43,12 +37,13 @@ class Chat:
     before_id: str = ""
     """That of the reply which this request follows."""
     owner: str = ""
-    """Who the thread belongs to; empty where all are one."""
+    """Who the thread belongs to, by his key and whom it names; empty where all are one."""
 
     @property
     def thread_id(self) -> str:
         """The same for the same chat, and for no other caller's."""
-        key = f"{self.tenant}\x1f{self.user}\x1f{self.model}\x1f{self.name}"
+        # Where nobody has a key, threads are where they were before there were any
+        key = f"\x1f\x1f{self.model}\x1f{self.name}"
         if self.owner:
             key = f"{self.owner}\x1e{key}"
         return str(uuid.uuid5(THREAD_NAMESPACE, key))
@@ -59,26 +54,18 @@ class Chat:
         return {"source": "openai", "chat_id": self.name, "model": self.model}
 
 
-def chat_of(
-    request: ChatRequest, headers: Headers, *, has_keys: bool, jwt_secret: SecretStr | None = None
-) -> Chat | None:
-    """The chat that a request belongs to; None when nothing of it is to be kept.
-
-    A user's name counts only behind an API key: without one, anybody could write it. With
-    `jwt_secret` only a signed one counts. Raises ApiError when the signature is wrong.
-    """
+def chat_of(request: ChatRequest, headers: Headers) -> Chat | None:
+    """The chat that a request belongs to; None when nothing of it is to be kept."""
     name = name_in(headers) or request.thread_name
     if not name or name.startswith(EPHEMERAL):
         return None
     return Chat(
         name,
         request.model,
-        user=_user_in(headers, jwt_secret) if has_keys else "",
-        tenant=tenant_of(headers, has_keys=has_keys),
         history=_history_in(headers),
         reply_id=headers.get(REPLY_HEADER, "")[:MAX_ID_CHARS],
         before_id=headers.get(BEFORE_HEADER, "")[:MAX_ID_CHARS],
-        owner=who.owner if (who := ownership.caller()) else "",
+        owner=ownership.owner(),
     )
 
 
@@ -99,23 +86,6 @@ def is_background(request: ChatRequest, headers: Headers) -> bool:
         return False
     text = text_in(last.content)
     return _TEMPLATE.match(text.lstrip()) is not None and "<chat_history>" in text
-
-
-def tenant_of(headers: Headers, *, has_keys: bool) -> str:
-    """The key that a request came with, as a digest; without keys all callers are one."""
-    if not has_keys:
-        return ""
-    key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-    return hashlib.sha256(key.strip().encode()).hexdigest()
-
-
-def _user_in(headers: Headers, secret: SecretStr | None) -> str:
-    try:
-        return forwarded_user(headers, secret)
-    except ForwardedUserError as error:
-        raise ApiError(
-            str(error), 401, "authentication_error", code="invalid_user_token"
-        ) from error
 
 
 def _history_in(headers: Headers) -> History:

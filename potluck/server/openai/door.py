@@ -24,6 +24,7 @@ from potluck.server.openai.request import ChatRequest
 from potluck.server.openai.responses.door import add_routes as add_responses
 from potluck.server.openai.stream import ClientGoneError, EventStream, KeptAlive, finish_for
 from potluck.server.openai.targets import ModelObject, find_model, list_models
+from potluck.server.request_watch import OWN_SPANS
 
 PATH = "/v1"
 CLIENT_CLOSED_REQUEST = 499
@@ -48,7 +49,12 @@ def mount(app: FastAPI) -> None:
 
 
 def _create() -> FastAPI:
-    made = FastAPI(title="Potluck: OpenAI API", redirect_slashes=False, responses=FAILURES)
+    made = FastAPI(
+        title="Potluck: OpenAI API",
+        redirect_slashes=False,
+        responses=FAILURES,
+        telemetry=OWN_SPANS,
+    )
     made.get("/models")(models)
     made.get("/models/{model_id:path}")(model)
     made.post("/chat/completions", openapi_extra=_body_schema(), response_model=None)(chat)

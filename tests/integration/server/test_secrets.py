@@ -1,12 +1,15 @@
 """Marked secrets are planted, a session with errors of all kinds is held, and nobody finds them."""
 
 import contextlib
+import gzip
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import httpx
@@ -42,6 +45,7 @@ class Stage:
     server: PotluckServer
     simulator: SimulatorServer
     database: str
+    traces: "Collector"
     told: list[str] = field(default_factory=list)
 
     def ask(self, method: str, path: str, body: object = None, key: str = ANN) -> str:
@@ -56,6 +60,42 @@ class Stage:
         said = f"{answer.status_code} {answer.headers} {answer.text}"
         self.told.append(f"{method} {path}: {said}")
         return said
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes in traces, as Jaeger and its like do."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.keys: set[str] = set()
+        super().__init__(("127.0.0.1", 0), _Collecting)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Collecting(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        is_packed = self.headers.get("Content-Encoding") == "gzip"
+        self.server.bodies.append(gzip.decompress(body) if is_packed else body)
+        self.server.keys.add(self.headers.get("X-Collector-Key", ""))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is to be printed."""
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
 
 
 def catalog(folder: Path, simulator: str) -> set[str]:
@@ -81,7 +121,7 @@ def catalog(folder: Path, simulator: str) -> set[str]:
 
 
 @pytest.fixture
-def stage(start_server: Callable[..., PotluckServer]) -> Iterator[Stage]:
+def stage(start_server: Callable[..., PotluckServer], collector: Collector) -> Iterator[Stage]:
     home = make_home()
     with (
         SimulatorServer() as simulator,
@@ -92,7 +132,7 @@ def stage(start_server: Callable[..., PotluckServer]) -> Iterator[Stage]:
         parts = urlsplit(database)
         user = parts.netloc.rpartition("@")[0].partition(":")[0]
         host = parts.netloc.rpartition("@")[2]
-        planted = parts._replace(netloc=f"{user}:{MARK}-database@{host}").geturl()
+        planted = parts._replace(netloc=f"{user}:{MARK}-d%40ta%2Fbase@{host}").geturl()
         env = {
             **{name: f"{MARK}-{name.lower()}" for name in names},
             "POTLUCK_CONFIG_DIR": str(home / "config"),
@@ -100,9 +140,12 @@ def stage(start_server: Callable[..., PotluckServer]) -> Iterator[Stage]:
             "POTLUCK_OPENWEBUI_JWT_SECRET": f"{MARK}-shared-with-open-webui-for-signing",
             "POTLUCK_LOG_LEVEL": "debug",
             "DATABASE_URL": planted,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_EXPORTER_OTLP_HEADERS": f"x-collector-key={MARK}-of-collector",
+            "POTLUCK_TRACE_CONTENTS": "true",
         }
         server = start_server(env=env)
-        yield Stage(server, simulator, database)
+        yield Stage(server, simulator, database, collector)
         server.stop()
     shutil.rmtree(home)
 
@@ -134,7 +177,11 @@ def ask_every_door(stage: Stage, text: str) -> None:
     stage.ask("POST", "/v1/chat/completions", chat(text))
     stage.ask("POST", "/v1/chat/completions", chat(text, "auto", stream=True))
     stage.ask("POST", "/v1/responses", {"model": "potluck", "input": text})
+    stage.ask("POST", "/v1/responses", {"model": "auto", "input": text, "stream": True})
     stage.ask("POST", "/agent/invoke", {"input": text})
+    stage.ask("POST", "/agent/stream", {"input": text})
+    stage.ask("POST", "/chain/invoke", {"input": text})
+    stage.ask("POST", "/runs/wait", run_of(text))
     stage.ask("POST", "/runs/stream", run_of(text))
 
 
@@ -178,10 +225,32 @@ def look_around(stage: Stage) -> None:
     for path in [*quota, "/v1/models", "/info", "/openapi.json", "/agent/input_schema", "/nowhere"]:
         stage.ask("GET", path)
         stage.ask("GET", path, key=f"{MARK[:4]}-wrong")
+    for headers in (
+        {"X-Potluck-User": f"{MARK}-of-root"},
+        {"Authorization": f"Basic {MARK}"},
+        {"X-OpenWebUI-User-Jwt": f"{MARK}.{MARK}.{MARK}"},
+    ):
+        answer = httpx.get(f"{stage.server.url}/quota", headers={"X-Api-Key": ANN} | headers)
+        stage.told.append(f"{answer.status_code} {answer.headers}")
     for path in ("/threads/search", "/assistants/search", "/store/namespaces", "/store/items"):
         stage.ask("POST", path, {})
     stage.ask("POST", "/v1/chat/completions", {"model": 5})
     stage.ask("POST", "/threads", [])
+
+
+def cut_the_database(stage: Stage) -> None:
+    """Every connection of the server is ended in the middle of its work."""
+    script = stage.simulator.script
+    script.clear()
+    script.on(Reply(text="Fine."))
+    with psycopg.connect(stage.database, autocommit=True) as connection:
+        for _ in range(3):
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            ask_every_door(stage, "What is the weather without a database?")
+            stage.ask("GET", "/quota")
 
 
 def kept_in(database: str) -> Iterator[tuple[str, bytes]]:
@@ -217,17 +286,19 @@ def environments_of_children(server: PotluckServer) -> str:
     return "\n".join(found)
 
 
-def places_with_secrets(stage: Stage) -> list[str]:
+def places_with_secrets(stage: Stage, processes: str) -> list[str]:
     mark = MARK.encode()
     # What the database holds as bytes is shown in hexadecimal.
     forms = (mark, mark.hex().encode())
     found = [f"told: {said[:3_000]}" for said in stage.told if MARK in said]
     for where, text in (
-        ("process list", processes_of(stage.server)),
-        ("environment of a child", environments_of_children(stage.server)),
+        ("processes", processes),
         ("sent to models", json.dumps([str(one.body) for one in stage.simulator.log])),
     ):
         found += [f"{where}: {line[:500]}" for line in text.splitlines() if MARK in line]
+    for body in stage.traces.bodies:
+        at = body.find(mark)
+        found += [f"trace: {body[max(0, at - 200) : at + 100]!r}"] if at >= 0 else []
     for table, rows in kept_in(stage.database):
         lines = [line for line in rows.splitlines() if any(form in line for form in forms)]
         found += [f"table {table}: {line[:800]!r}" for line in lines[:1]]
@@ -245,11 +316,17 @@ def test_no_secret_is_found_anywhere_after_a_session_with_errors(stage: Stage) -
     spy_with_tools(stage)
     meet_errors(stage)
     look_around(stage)
+    cut_the_database(stage)
+    processes = f"{processes_of(stage.server)}\n{environments_of_children(stage.server)}"
+    # What is still to be written and sent is, at the end.
+    stage.server.stop()
+    assert stage.traces.keys == {f"{MARK}-of-collector"}
+    assert any(b"gen_ai" in body for body in stage.traces.bodies), "calls were traced"
     assert any("401" in said for said in stage.told)
     assert any("tool_result" in said and "PATH=" in said for said in stage.told), "it has spied"
     keys = {one.request.key for one in stage.simulator.log if one.request}
     assert any(key and MARK in key for key in keys), "the providers were asked with the keys"
-    found = places_with_secrets(stage)
+    found = places_with_secrets(stage, processes)
     assert not found, "\n\n".join(found)
 
 

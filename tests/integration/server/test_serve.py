@@ -81,6 +81,16 @@ def test_an_open_address_without_keys_is_refused(tmp_path: Path) -> None:
     assert "POTLUCK_API_KEYS" in line
 
 
+def test_keys_that_can_be_guessed_are_warned_of_where_others_reach_the_server(
+    start_server: Callable[..., Any],
+) -> None:
+    keys = f"ann:short-one,bob:{'long' * 6}"
+    server = start_server(args=["--host", "0.0.0.0"], env={"POTLUCK_API_KEYS": keys})  # noqa: S104 - with keys
+    (warning,) = [line for line in server.output.splitlines() if "guessed" in line]
+    assert ": ann." in warning
+    assert "short-one" not in server.output
+
+
 def test_a_broken_catalog_stops_the_start_with_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "providers.yaml").write_text("providers:\n  groq:\n    base_url: [\n")
     line = the_line(serve(tmp_path, "--port", "0", POTLUCK_CONFIG_DIR=str(tmp_path)))

@@ -1,13 +1,7 @@
 """LangGraph's development server serves the same langgraph.json, for Studio."""
 
-import os
-import socket
-import subprocess
-import sys
-import tempfile
-import time
+import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,46 +9,18 @@ import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
+from tests.integration.server.dev_server import dev_server
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-PROJECT_DIR = Path(__file__).parents[3]
-START_TIMEOUT_S = 60.0
 NODES = {"triage", "planner", "executor", "model", "batch", "tools", "reflector"}
 
 
 @pytest.fixture(scope="module")
 def studio_url() -> Iterator[str]:
-    """`python -m langgraph_cli dev`, as the README says, on a machine without keys."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as home, (Path(home) / "log").open("wb") as log:
-        command = ["langgraph_cli", "dev", "--no-browser", "--no-reload", "--port", str(port)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            cwd=PROJECT_DIR,
-            env={**os.environ, "POTLUCK_HOME": home, "POTLUCK_ENV_FILE": f"{home}/.env"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            wait_until_ready(f"http://127.0.0.1:{port}", process, Path(home) / "log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            if httpx.get(f"{url}/ok").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
+    """On a machine without keys."""
+    with dev_server() as running:
+        yield running
 
 
 @pytest.fixture
@@ -108,6 +74,9 @@ def test_our_doors_open_there_too(studio_url: str) -> None:
 
 
 def test_an_edited_chat_is_a_branch_here_too(studio_url: str, client: SyncLangGraphClient) -> None:
+    # The server keeps its threads in the project's folder from one start to the next.
+    chat_id = str(uuid.uuid4())
+
     def say(*said: str) -> Any:
         messages = [
             {"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(said)
@@ -115,7 +84,7 @@ def test_an_edited_chat_is_a_branch_here_too(studio_url: str, client: SyncLangGr
         return httpx.post(
             f"{studio_url}/v1/chat/completions",
             json={"model": "potluck", "messages": messages},
-            headers={"X-OpenWebUI-Chat-Id": "a chat with branches"},
+            headers={"X-OpenWebUI-Chat-Id": chat_id},
             timeout=60,
         )
 

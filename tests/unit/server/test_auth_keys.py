@@ -87,10 +87,32 @@ def test_a_user_acts_for_nobody_else(wanted: str) -> None:
         caller(x_api_key="s1", x_potluck_user=wanted)
 
 
+@pytest.mark.parametrize("wanted", ["a.b", "a:b", "a/b/c", "/a", "a/", "a b", "ä", "a\n", ".."])
+def test_nobody_acts_for_what_no_user_is_called(wanted: str) -> None:
+    with pytest.raises(ActingError, match="must name a user"):
+        caller(x_api_key="s2", x_potluck_user=wanted)
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    assert len(user(x_api_key="s1", X_OpenWebUI_User_Id="a" * 396)) == 400
+    with pytest.raises(ActingError):
+        caller(x_api_key="s1", X_OpenWebUI_User_Id="a" * 397)
+
+
 def test_a_key_vouches_for_the_users_behind_it_unless_they_are_signed() -> None:
     assert user(x_api_key="s1", x_potluck_user="ann/ada") == "ann/ada"
     with pytest.raises(ActingError):
         caller(secret=SHARED, x_api_key="s1", x_potluck_user="ann/ada")
+
+
+def test_a_user_is_known_as_long_as_a_key_stands_for_him() -> None:
+    settings = Settings(potluck_api_keys=KEYS)  # type: ignore[arg-type] # parsed
+    keyring = Keyring.of(settings, "inner")
+    for known in ("ann", "ann/ada", "root", "a~2Eb~2Fc~7Ed", ANONYMOUS, user(x_api_key="bare")):
+        assert keyring.has_user(known), known
+    for gone in ("annie", "", "ada", "internal", "an"):
+        assert not keyring.has_user(gone), gone
+    assert Keyring().has_user("annie"), "without keys nobody is asked for one"
 
 
 def test_the_keys_themselves_are_not_kept() -> None:

@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from potluck.server.auth_attempts import WRONG_KEYS_PER_MINUTE
 from potluck.server.auth_keys import Keyring
-from potluck.server.auth_rates import Rates
+from potluck.server.auth_rates import Buckets
 from potluck.server.guard import Guard
 from potluck.server.ownership import caller
 from potluck.settings import Settings
@@ -111,7 +112,7 @@ async def test_who_acts_for_another_is_refused() -> None:
 
 
 async def test_a_key_that_asks_too_often_is_told_when_to_come_back() -> None:
-    guard = guarding("ann:s1,bob:s2", rates=Rates(2))
+    guard = guarding("ann:s1,bob:s2", rates=Buckets(2))
     for _ in range(2):
         assert (await asked_of(guard, authorization="Bearer s1")).status_code == 200
     answer = await asked_of(guard, authorization="Bearer s1")
@@ -122,6 +123,34 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_back() -> None:
     for free in ({"authorization": "Bearer s2"}, {"authorization": "Bearer inner"}):
         assert (await asked_of(guard, **free)).status_code == 200
     assert (await asked_of(guard, "/health")).status_code == 200
+
+
+async def test_who_tries_keys_is_slowed_down_and_who_uses_one_is_not() -> None:
+    guard = guarding("ann:s1,bob:s2")
+    assert (await asked_of(guard, authorization="Bearer s1")).status_code == 200
+    wrong = [
+        await asked_of(guard, authorization=f"Bearer wrong{number}")
+        for number in range(WRONG_KEYS_PER_MINUTE + 1)
+    ]
+    assert {answer.status_code for answer in wrong[:-1]} == {401}
+    assert wrong[-1].status_code == 429
+    assert 0 < int(wrong[-1].headers["retry-after"]) <= 3
+    # A key that comes for the first time is not looked at either, whatever it asks for.
+    for more in ({}, {"X-Potluck-User": "ann"}):
+        guessed = await asked_of(guard, authorization="Bearer s2", **more)
+        assert (guessed.status_code, guessed.json()) == (429, wrong[-1].json())
+    for key in ("s1", "inner"):
+        assert (await asked_of(guard, authorization=f"Bearer {key}")).status_code == 200
+    assert (await asked_of(guard)).status_code == 401, "no key is no attempt"
+
+
+async def test_a_page_that_may_use_the_server_can_read_why_it_was_refused() -> None:
+    guard = guarding("ann:s1", origins=("https://chat.example",))
+    refused = await asked_of(guard, origin="https://chat.example")
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "https://chat.example"
+    foreign = await asked_of(guard, origin="https://evil.example")
+    assert "access-control-allow-origin" not in foreign.headers
 
 
 async def test_pages_of_configured_sites_may_use_a_server_without_keys() -> None:
@@ -143,3 +172,20 @@ async def test_a_websocket_needs_a_key_as_well() -> None:
     scope = {"type": "websocket", "path": "/", "headers": []}
     await guarding("ann:s1")(scope, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+class TestMetricsRole:
+    KEYS = "ann:s1,prom:s3:metrics"
+
+    async def test_reads_the_metrics_and_nothing_else(self) -> None:
+        assert await status(self.KEYS, "/metrics", x_api_key="s3") == 200
+        for path in ("/threads", "/v1/models", "/quota", "/dashboard/data", "/metrics/x", "/"):
+            assert await status(self.KEYS, path, x_api_key="s3") == 403
+
+    async def test_is_not_shed_by_acting_for_somebody(self) -> None:
+        for header in ("x_potluck_user", "x_openwebui_user_id"):
+            for user in ("ann", "prom", "prom/ann"):
+                assert await status(self.KEYS, x_api_key="s3", **{header: user}) == 403
+
+    async def test_the_metrics_are_not_open_to_those_without_a_key(self) -> None:
+        assert await status(self.KEYS, "/metrics") == 401

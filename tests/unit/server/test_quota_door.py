@@ -18,6 +18,7 @@ from potluck.quota.calls import CallRecord
 from potluck.quota.limiter import NoLimiter
 from potluck.quota.windows import Deployment, Use, Window
 from potluck.server import quota_door
+from potluck.server.ownership import Caller, asked_by
 from potluck.server.quota_state import provider_states
 
 GROQ = Provider("groq", "groq", None, ("K",), (Model("groq", "m"),))
@@ -94,6 +95,28 @@ async def test_hours_are_told_as_asked(stocked: Engine) -> None:
     body = (await get(stocked, "/quota/hours?hours=2")).json()
     assert [hour["totals"]["answered"] for hour in body["hours"]] == [0, 1]
     assert len((await get(stocked, "/quota/hours")).json()["hours"]) == 24
+
+
+async def test_a_user_is_shown_his_own_calls_and_what_is_left_for_all(stocked: Engine) -> None:
+    for tenant in ("ann", "ann:work", "anna", "ann/ada", "bob", ""):
+        call = CallRecord(
+            datetime.now(UTC), "groq", "m", "", "general", "interactive", "answered", tenant=tenant
+        )
+        stocked.history.note(call)
+
+    async def seen(who: Caller) -> tuple[list[int], set[str | None]]:
+        with asked_by(who):
+            quota = (await get(stocked, "/quota")).json()
+            hours = (await get(stocked, "/quota/hours?hours=1")).json()
+        assert quota["providers"][0]["models"][0]["windows"][0]["left"] == 6
+        sums = [quota["today"], quota["days"][0]["totals"], hours["hours"][0]["totals"]]
+        return [one["sent"] for one in sums], {quota["calls_of"], hours["calls_of"]}
+
+    assert await seen(Caller("ann", "user", key="ann")) == ([2] * 3, {"ann"})
+    assert await seen(Caller("ann/ada", "user", key="ann")) == ([1] * 3, {"ann/ada"})
+    assert await seen(Caller("cid", "user", key="cid")) == ([0] * 3, {"cid"})
+    assert await seen(Caller("root", "admin", key="root")) == ([6] * 3, {None})
+    assert await seen(Caller()) == ([6] * 3, {None}), "without keys all are one"
 
 
 @pytest.mark.parametrize("query", ["hours=0", "hours=169", "hours=x", "days=1"])

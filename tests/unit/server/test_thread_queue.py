@@ -1,6 +1,8 @@
 """One turn at a time on each thread."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -53,3 +55,34 @@ async def test_a_failed_or_cancelled_turn_frees_its_thread() -> None:
         await asyncio.gather(waiting, return_exceptions=True)
     async with queue.turn("a"):
         pass
+
+
+async def test_a_shared_queue_keeps_each_turn_from_other_servers() -> None:
+    kept: list[str] = []
+
+    @asynccontextmanager
+    async def elsewhere(thread_id: str, longest_s: float) -> AsyncIterator[None]:
+        kept.append(f"{thread_id} for {longest_s:g} s at most")
+        yield
+        kept.append("free")
+
+    queue = ThreadQueue(max_wait_s=3.0)
+    queue.share(elsewhere)
+    async with queue.turn("a"):
+        assert kept == ["a for 3 s at most"]
+    async with queue.turn(None):
+        assert kept == ["a for 3 s at most", "free"]
+
+
+async def test_a_thread_that_another_server_keeps_is_free_here_again() -> None:
+    @asynccontextmanager
+    async def elsewhere(_: str, longest_s: float) -> AsyncIterator[None]:
+        raise ThreadBusyError.after(longest_s)
+        yield
+
+    queue = ThreadQueue(max_wait_s=0.1)
+    queue.share(elsewhere)
+    for _ in range(2):
+        with pytest.raises(ThreadBusyError, match=r"within 0\.1 s"):
+            async with queue.turn("a"):
+                pass

@@ -12,7 +12,6 @@ from potluck import engine
 from potluck.engine import Engine
 from potluck.pool import Pool
 from potluck.server.openai.body import read_body, refuse_long_text
-from potluck.server.openai.caller import tenant_of
 from potluck.server.openai.errors import ApiError, from_validation
 from potluck.server.openai.responses.fetching import Fetching, ItemQuery, StreamQuery, not_found
 from potluck.server.openai.responses.items import image_urls
@@ -23,6 +22,7 @@ from potluck.server.openai.responses.request import ResponsesRequest
 from potluck.server.openai.responses.work import Work, Works
 from potluck.server.openai.responses.writers import Json
 from potluck.server.openai.stream import ClientGoneError, EventStream, KeptAlive, finish_for
+from potluck.server.ownership import owner
 
 CLIENT_CLOSED_REQUEST = 499
 
@@ -66,7 +66,7 @@ class _Door:
     async def fetch(self, request: Request, response_id: str) -> Response:
         """A kept response as it stands, or the events of one in the background."""
         asked = _query(StreamQuery, request)
-        fetching = await self._fetching(request)
+        fetching = await self._fetching()
         kept = await fetching.find(response_id)
         if not asked.stream:
             return JSONResponse(await fetching.up_to_date(kept))
@@ -83,22 +83,22 @@ class _Door:
         except ClientGoneError:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
 
-    async def delete(self, request: Request, response_id: str) -> Response:
+    async def delete(self, response_id: str) -> Response:
         """Forget a response; what leads on from it still can."""
-        fetching = await self._fetching(request)
+        fetching = await self._fetching()
         if not await fetching.delete(response_id):
             raise not_found(response_id)
         return JSONResponse({"id": response_id, "object": "response", "deleted": True})
 
-    async def cancel(self, request: Request, response_id: str) -> Response:
+    async def cancel(self, response_id: str) -> Response:
         """Stop a response that is made in the background."""
-        fetching = await self._fetching(request)
+        fetching = await self._fetching()
         return JSONResponse(await fetching.cancel(await fetching.find(response_id)))
 
     async def input_items(self, request: Request, response_id: str) -> Response:
         """What a response was asked, in items."""
         asked = _query(ItemQuery, request)
-        fetching = await self._fetching(request)
+        fetching = await self._fetching()
         kept = await fetching.find(response_id)
         return JSONResponse(asked.page(kept.input))
 
@@ -112,12 +112,10 @@ class _Door:
         current = await engine.current()
         return Making(asked, request.headers, current, self._shelf_of(current))
 
-    async def _fetching(self, request: Request) -> Fetching:
+    async def _fetching(self) -> Fetching:
         current = await engine.current()
-        has_keys = bool(current.settings.potluck_api_keys)
-        tenant = tenant_of(request.headers, has_keys=has_keys)
         return Fetching(
-            tenant,
+            owner(),
             self._shelf_of(current),
             self._works,
             current.parking,

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from potluck.engine import Engine
-from potluck.server.openai.answerer import THREAD_HEADER, chat_for, reply_to
-from potluck.server.openai.caller import Chat, tenant_of
+from potluck.server.openai.answerer import THREAD_HEADER, reply_to
+from potluck.server.openai.caller import Chat, chat_of
 from potluck.server.openai.errors import ApiError
 from potluck.server.openai.request import ChatRequest
 from potluck.server.openai.responses.envelope import Envelope
@@ -22,6 +22,7 @@ from potluck.server.openai.responses.request import ResponsesRequest
 from potluck.server.openai.responses.translation import chat_request
 from potluck.server.openai.responses.writers import Json
 from potluck.server.openai.targets import AGENT, resolve
+from potluck.server.ownership import owner
 from potluck.server.thread_queue import ThreadQueue
 
 RETRY_AFTER_S = 5
@@ -50,6 +51,8 @@ class Making:
     caller: Headers
     current: Engine
     shelf: Shelf
+    tenant: str = field(default_factory=owner)
+    """Whose response it is."""
     envelope: Envelope = field(init=False)
     thread_id: str | None = field(init=False, default=None)
     """Its thread, once that is known."""
@@ -61,12 +64,6 @@ class Making:
     def headers(self) -> dict[str, str]:
         """What the headers of the HTTP response tell."""
         return {THREAD_HEADER: self.thread_id} if self.thread_id else {}
-
-    @property
-    def tenant(self) -> str:
-        """Whose response it is."""
-        has_keys = bool(self.current.settings.potluck_api_keys)
-        return tenant_of(self.caller, has_keys=has_keys)
 
     async def events(self) -> AsyncGenerator[Json]:
         """The response as events; it is kept before the last one.
@@ -137,7 +134,7 @@ class Making:
             # Whichever model is named first, the thread is the same.
             metadata = {"thread_id": name or self.envelope.id}
             request = request.model_copy(update={"metadata": metadata, "model": AGENT})
-        chat = chat_for(request, self.caller, self.current)
+        chat = chat_of(request, self.caller)
         if chat is None:
             return None
         return replace(

@@ -24,7 +24,7 @@ from potluck.server.openai.request import ChatRequest
 from potluck.server.thread_queue import ThreadQueue
 from potluck.server.turn import RunError
 
-CHAT = Chat(name="chat", model="potluck", user="", tenant="")
+CHAT = Chat(name="chat", model="potluck")
 BEGUN = StreamPart("metadata", {"run_id": "r"})
 END = StreamPart("end", None)
 

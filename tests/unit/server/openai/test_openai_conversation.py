@@ -19,7 +19,7 @@ from potluck.server.openai.request import Message
 from potluck.server.openai.transcript import CONTINUE
 from potluck.server.turn import RunError
 
-CHAT = Chat(name="chat", model="potluck", user="", tenant="")
+CHAT = Chat(name="chat", model="potluck")
 THREAD = [
     {"type": "human", "content": "one"},
     {"type": "ai", "content": "first answer"},
