@@ -103,9 +103,11 @@ class Gate:
         """As the limiter does."""
         self._inner.book(refusal)
 
-    def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
+    def learn(
+        self, deployment: Deployment, stated: Sequence[StatedLimit], *, refused: bool = False
+    ) -> None:
         """As the limiter does."""
-        self._inner.learn(deployment, stated)
+        self._inner.learn(deployment, stated, refused=refused)
 
     def known_uses(self, deployment: Deployment) -> Sequence[Use]:
         """As the limiter does."""

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, SkipValidation
 
-from potluck.errors import ErrorKind, ErrorScope, ProviderError, ProviderFault
+from potluck.errors import QUOTA_KINDS, ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers import answers
 from potluck.providers.async_model import AsyncChatModel
 from potluck.providers.attempt import Attempt, estimate_for
@@ -241,7 +241,7 @@ class Link(AsyncChatModel):
             failure = self._classified(error, attempt)
             raise failure from error
         finally:
-            self._learn(attempt)
+            self._learn(attempt, failure)
             self._record(attempt, failure, answered=answered)
             self._report(failure, answered=answered)
             end_call(span, attempt, failure, answered=answered)
@@ -262,13 +262,14 @@ class Link(AsyncChatModel):
         )
         attempt.send(reservation)
 
-    def _learn(self, attempt: Attempt) -> None:
+    def _learn(self, attempt: Attempt, failure: ProviderError | None = None) -> None:
         """What the headers that came meanwhile say of the model's limits."""
         headers = attempt.new_headers()
         if headers:
             provider = self.backend.provider
             stated = stated_in_headers(provider.id, provider.api, headers, self.clock())
-            self.limiter.learn(self.backend.deployment, stated)
+            refused = failure is not None and failure.kind in QUOTA_KINDS
+            self.limiter.learn(self.backend.deployment, stated, refused=refused)
 
     def _record(self, attempt: Attempt, failure: ProviderError | None, *, answered: bool) -> None:
         deployment = self.backend.deployment
@@ -283,8 +284,9 @@ class Link(AsyncChatModel):
     def _classified(self, error: Exception, attempt: Attempt) -> ProviderError:
         model, now = self.backend.model, self.clock()
         stated = stated_in_failure(read_failure(error), model.provider, now)
-        self.limiter.learn(self.backend.deployment, stated)
         found = classify(error, provider=model.provider, model=model.id, now=now)
+        refused = found.kind in QUOTA_KINDS
+        self.limiter.learn(self.backend.deployment, stated, refused=refused)
         if attempt.begun and found.fault.scope is ErrorScope.PROVIDER:
             # One connection broke, to a provider that can be reached
             fault = replace(found.fault, scope=ErrorScope.MODEL)

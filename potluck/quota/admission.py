@@ -69,8 +69,13 @@ class Limiter(Protocol):
     def book(self, refusal: "RefusedError") -> None:
         """Whoever got the refusal asks again when it says: others are told a later time."""
 
-    def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
-        """The provider told of its limits: they hold from the next call on."""
+    def learn(
+        self, deployment: Deployment, stated: Sequence[StatedLimit], *, refused: bool = False
+    ) -> None:
+        """The provider told of its limits: they hold from the next call on.
+
+        `refused` when it told because the call was beyond them.
+        """
 
     def known_uses(self, deployment: Deployment) -> Sequence[Use]:
         """The deployment's windows and their use when last heard of; asks nobody."""
@@ -243,7 +248,9 @@ class NoLimiter:
     async def release(self) -> None:
         """Give nothing back."""
 
-    def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
+    def learn(
+        self, deployment: Deployment, stated: Sequence[StatedLimit], *, refused: bool = False
+    ) -> None:
         """Learn nothing."""
 
     def known_uses(self, deployment: Deployment) -> Sequence[Use]:  # noqa: ARG002 # the protocol's

@@ -133,9 +133,9 @@ class Exploration:
             self._start(self._end_in_time(trial))
 
     def keep(self, account: str, stated: Sequence[StatedLimit]) -> None:
-        """An answer told of limits: other processes, too, wait until there is room by it.
+        """A refusal told of limits: other processes, too, wait until there is room by it.
 
-        A call that is refused has used its room until then, or for a whole period.
+        The call that is refused has used its room until then, or for a whole period.
         """
         now = self._clock()
         ends = [one.resets_at for one in stated if one.resets_at is not None]

@@ -127,7 +127,9 @@ class QuotaLimiter:
         if refusal.window is not None and refusal.fault.until is not None:
             self._prospects.book(refusal.window, refusal.amount, refusal.fault.until)
 
-    def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:
+    def learn(
+        self, deployment: Deployment, stated: Sequence[StatedLimit], *, refused: bool = False
+    ) -> None:
         """Limits hold from the next call on; use we did not know of is counted soon after."""
         if not stated:
             return
@@ -136,7 +138,8 @@ class QuotaLimiter:
             if self._prospects.raise_to(kept.account, window, at_least):
                 note = self._ledger.note_use(kept.account, window, at_least)
                 self._settlements.start_aside(note)
-        self._exploration.keep(kept.account, stated)
+        if refused:
+            self._exploration.keep(kept.account, stated)
         # Whoever waits because limits are unknown need not wait for the answer to end
         self._lines.call((self._exploration.line(kept.account),))
 

@@ -119,7 +119,7 @@ def test_two_servers_on_one_database_keep_one_limit(
 ) -> None:
     env = {
         "DATABASE_URL": postgres_url,
-        "POTLUCK_API_KEYS": "ann:of-ann,bob:of-bob",
+        "POTLUCK_API_KEYS": "cy:of-cy,bob:of-bob",
         "POTLUCK_REQUESTS_PER_MINUTE": "4",
     }
     urls = [start_server(env=env).url for _ in range(2)]
@@ -130,5 +130,5 @@ def test_two_servers_on_one_database_keep_one_limit(
             httpx.get(f"{urls[n % 2]}/v1/models", headers=headers).status_code for n in range(6)
         ]
 
-    assert asked("of-ann") == [200] * 4 + [429] * 2
+    assert asked("of-cy") == [200] * 4 + [429] * 2
     assert asked("of-bob") == [200] * 4 + [429] * 2

@@ -60,7 +60,13 @@ class Ledger(NoLimiter):
     async def release(self) -> None:
         self.settled.append("released")
 
-    def learn(self, deployment: Deployment, stated: Sequence[StatedLimit]) -> None:  # noqa: ARG002 # the protocol's
+    def learn(
+        self,
+        deployment: Deployment,  # noqa: ARG002 # the protocol's
+        stated: Sequence[StatedLimit],
+        *,
+        refused: bool = False,  # noqa: ARG002 # the protocol's
+    ) -> None:
         self.learned.extend(stated)
 
 

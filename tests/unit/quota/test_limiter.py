@@ -361,19 +361,30 @@ class TestUnknownLimits:
         one, two = (sharing(ledger, clock, learned=Learned(clock=clock)) for _ in range(2))
         await (await one.reserve(KEYED, ONE)).commit(ONE)
         refused = await one.reserve(KEYED, ONE)
-        one.learn(KEYED, [StatedLimit("requests", "minute", "refusal without figures")])
+        one.learn(
+            KEYED, [StatedLimit("requests", "minute", "refusal without figures")], refused=True
+        )
         await refused.release()
         # The other has not heard of it yet
         await refusal(two, deployment=KEYED)
         clock.advance(minutes=2)
         await two.reserve(KEYED, ONE)
 
+    async def test_one_that_failed_otherwise_keeps_none_whatever_its_headers_say(
+        self, clock: FakeClock
+    ) -> None:
+        limiter = make(clock, Limits())
+        for _ in range(5):
+            call = await limiter.reserve(KEYED, ONE)
+            limiter.learn(KEYED, [StatedLimit("tokens", "minute", "header", 6000, 5000)])
+            await call.release()
+
     async def test_but_no_longer_than_the_provider_asks_to_wait(self, clock: FakeClock) -> None:
         limiter = make(clock, Limits())
         refused = await limiter.reserve(KEYED, ONE)
         soon = START + timedelta(seconds=5)
         told = StatedLimit("requests", "minute", "refusal without figures", resets_at=soon)
-        limiter.learn(KEYED, [told])
+        limiter.learn(KEYED, [told], refused=True)
         await refused.release()
         await refusal(limiter, deployment=KEYED)
         clock.advance(seconds=5)
@@ -433,7 +444,7 @@ class TestUnknownLimits:
         parts = {"learned": Learned(clock=clock), "resets": Resets(minute="refill")}
         limiter = make(clock, Limits(), **parts)
         call = await limiter.reserve(KEYED, ONE)
-        limiter.learn(KEYED, [StatedLimit("requests", "minute", "error text", 30, 0)])
+        limiter.learn(KEYED, [StatedLimit("requests", "minute", "error text", 30, 0)], refused=True)
         await call.release()
         await settle_down()
         await refusal(limiter, deployment=KEYED)
