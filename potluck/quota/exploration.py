@@ -11,7 +11,7 @@ from potluck.quota.waiting import Lines
 from potluck.quota.windows import Amounts, Deployment, StatedLimit, Window
 
 # Whoever refuses does so at once: a call that is under way for longer was taken
-_TAKEN_S = 2.0
+_TAKEN_S = 1.0
 # For so many calls that a minute has granted, one more at a time goes beyond them
 _STEP = 32
 _PERIOD = timedelta(seconds=60 + GUARD_S)

@@ -1,6 +1,7 @@
 """Runs whose caller has left: seeing to their end, and clearing away what nobody will read."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Coroutine
 from typing import Any
@@ -11,6 +12,7 @@ from langgraph_sdk.schema import RunCreateMetadata
 
 SETTLE_TIMEOUT_S = 5.0
 POLL_S = 0.05
+CANCEL_EVERY = 20
 ACTIVE = frozenset({"pending", "running"})
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,12 @@ async def _settle(client: LangGraphClient, run: RunCreateMetadata, *, keep_threa
         return
     try:
         async with asyncio.timeout(SETTLE_TIMEOUT_S):
-            while (await client.runs.get(thread_id, run["run_id"]))["status"] in ACTIVE:  # noqa: ASYNC110 - the run ends in hands that set no event
+            for asked in itertools.count(1):
+                if (await client.runs.get(thread_id, run["run_id"]))["status"] not in ACTIVE:
+                    break
+                if asked % CANCEL_EVERY == 0:
+                    # Whoever was told to end it may have died, or have been out of reach
+                    await client.runs.cancel(thread_id, run["run_id"])
                 await asyncio.sleep(POLL_S)
             if not keep_thread:
                 await client.threads.delete(thread_id)

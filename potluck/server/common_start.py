@@ -1,4 +1,4 @@
-"""Servers that start together make their tables one after another, or they would collide."""
+"""Servers that start together make tables and assistants one after another, or would collide."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from aegra_api import main
 from aegra_api.core.database import DatabaseManager
+from aegra_api.services.langgraph_service import LangGraphService
 from aegra_api.settings import settings
 from psycopg import AsyncConnection
 
@@ -17,9 +18,10 @@ ASK_EVERY_S = 0.1
 
 
 def make_tables_in_turn() -> None:
-    """From now on Aegra makes its tables and LangGraph's while no other server does."""
+    """From now on Aegra makes its tables, LangGraph's and the assistants while nobody else does."""
     main.run_migrations_async = _in_turn(main.run_migrations_async)
     DatabaseManager.initialize = _in_turn(DatabaseManager.initialize)
+    LangGraphService.initialize = _in_turn(LangGraphService.initialize)
 
 
 def _in_turn[**Arguments](

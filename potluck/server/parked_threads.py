@@ -19,8 +19,9 @@ from langgraph_sdk.errors import (
 from potluck.quota.parked_run import PARKED, ParkedRun
 from potluck.quota.parking import ParkedRuns
 from potluck.server.abandoned import SETTLE_TIMEOUT_S, to_its_end
+from potluck.server.run_marks import marked
 from potluck.server.thread_status import set_idle
-from potluck.server.turn import GRAPH_ID, MARK_PREFIX, STREAM_MODES, marked
+from potluck.server.turn import GRAPH_ID, MARK_PREFIX, STREAM_MODES
 
 CANCELLED = "Cancelled while waiting for quota."
 # A node after which the graph ends, with the verdict that makes it end

@@ -14,6 +14,7 @@ from langgraph_sdk.schema import RunCreateMetadata, StreamPart
 
 from potluck.server.abandoned import ACTIVE, settle
 from potluck.server.approvals import approvals_in, interrupts_in, pending_approvals
+from potluck.server.rejoin import FIRST_EVENT, to_the_end
 from potluck.server.thread_queue import ThreadBusyError
 from potluck.server.turn import (
     STREAM_MODES,
@@ -35,9 +36,6 @@ POLL_S = 0.1
 SLOW_POLL_S = 1.0
 # How long after its time a parked run may still be looked out for
 GRACE_S = 15.0
-# The id before that of a run's first event: the server sends all that came since
-_FIRST_EVENT = "{}_event_0"
-
 
 logger = logging.getLogger(__name__)
 
@@ -183,11 +181,15 @@ async def follow_run(client: LangGraphClient, thread_id: str, run_id: str) -> As
         thread_id,
         run_id,
         stream_mode=STREAM_MODES,
-        last_event_id=_FIRST_EVENT.format(run_id),
+        last_event_id=FIRST_EVENT.format(run_id),
+    )
+    run = RunCreateMetadata(run_id=run_id, thread_id=thread_id)
+    whole = to_the_end(
+        client, cast("AsyncGenerator[StreamPart]", events), lambda: run, STREAM_MODES
     )
     ended = knows_end = False
     try:
-        async with aclosing(parts_of(cast("AsyncGenerator[StreamPart]", events))) as parts:
+        async with aclosing(parts_of(whole)) as parts:
             yield Begun(run_id)
             async for part in parts:
                 knows_end = isinstance(part, Values | Parked | Asked) or knows_end

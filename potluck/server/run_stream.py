@@ -1,23 +1,28 @@
-"""The events of a run reach every reader on every server: none is missing, and the end comes."""
+"""The events of a run reach every reader on every server: none is missing, and the end comes.
+
+Also through a Redis that dies and comes back empty: what is to be told then waits for it.
+"""
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import structlog
 from aegra_api.core.active_runs import active_runs
+from aegra_api.core.orm import Run, _get_session_maker
 from aegra_api.core.redis_manager import redis_manager
 from aegra_api.services.redis_broker import (
+    _REPLAY_MAX_EVENTS,
+    _REPLAY_TTL_SECONDS,
     RedisBrokerManager,
     RedisRunBroker,
-    _backoff_delay,
     _deserialize_payload,
 )
 from aegra_api.services.worker_executor import _is_run_terminal
-from aegra_api.utils import extract_event_sequence
+from aegra_api.utils import extract_event_sequence, generate_event_id
 from redis import RedisError
 from redis.asyncio.client import PubSub
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,6 +31,10 @@ from sqlalchemy.exc import SQLAlchemyError
 QUIET_S = 2.0
 # So often without anything new, and the reader looks whether the run has ended
 QUIET_TIMES = 3
+# So long a run waits for Redis to tell what it says; what it says after that may be lost
+PATIENCE_S = 30.0
+RETRY_EVERY_S = 0.25
+_ENDED = frozenset({"success", "error", "interrupted"})
 
 StreamEvent = tuple[str, Any]
 """An event's id, and what it holds: whatever the graph streams."""
@@ -45,8 +54,39 @@ class RunStream(RedisRunBroker):  # type: ignore[misc] # Aegra ships no types
         super().__init__(run_id, channel, *keys)
         self._manager = manager
         self._readers = 0
+        self._number = 0
+        self._is_given_up = False
         # A reader calls `replay`, then `aiter`, in one task
         self._read: WeakKeyDictionary[asyncio.Task[Any], str] = WeakKeyDictionary()
+
+    def number(self, counted: int) -> int:
+        """The next event's number, when Redis counts so many: it may have lost its count."""
+        self._number = max(counted, self._number + 1)
+        return self._number
+
+    async def _cache_event(self, message: str) -> None:
+        pipe = redis_manager.get_client().pipeline()
+        pipe.rpush(self._cache_key, message)
+        pipe.ltrim(self._cache_key, -_REPLAY_MAX_EVENTS, -1)
+        pipe.expire(self._cache_key, _REPLAY_TTL_SECONDS)
+        # Events are counted where they get their number: without a gap, so that losses show
+        pipe.expire(self._counter_key, _REPLAY_TTL_SECONDS)
+        await pipe.execute()
+
+    async def _write_with_retry(self, op: Callable[[str], Awaitable[None]], message: str) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + (0.0 if self._is_given_up else PATIENCE_S)
+        while True:
+            try:
+                await op(message)
+            except RedisError:
+                if loop.time() >= until_s:
+                    self._is_given_up = True
+                    raise
+                await asyncio.sleep(RETRY_EVERY_S)
+            else:
+                self._is_given_up = False
+                return
 
     async def replay(self, last_event_id: str | None) -> list[StreamEvent]:
         """What there is after that event (None: from the beginning)."""
@@ -72,8 +112,13 @@ class RunStream(RedisRunBroker):  # type: ignore[misc] # Aegra ships no types
                             yield event
                 except RedisError as error:
                     attempt += 1
-                    logger.warning("A run's stream is broken.", reason=repr(error))
-                    await asyncio.sleep(min(_backoff_delay(attempt), QUIET_S))
+                    if attempt == 1:
+                        logger.warning("A run's stream is broken.", reason=repr(error))
+                    await asyncio.sleep(RETRY_EVERY_S)
+                    if attempt % QUIET_TIMES == 0 and await self._has_ended():
+                        for event in await _end_of(self.run_id, last_id):
+                            yield event
+                        return
                 else:
                     return
         finally:
@@ -89,18 +134,29 @@ class RunStream(RedisRunBroker):  # type: ignore[misc] # Aegra ships no types
 
     async def _after(self, last_id: str | None) -> AsyncGenerator[StreamEvent]:
         last = extract_event_sequence(last_id) if last_id else 0
+        is_missed = False
         async with redis_manager.get_client().pubsub() as pubsub:
             await pubsub.subscribe(self._channel)
             async with aclosing(self._heard(pubsub)) as heard:
                 async for event in heard:
                     # What was published while it was looked up comes both ways
                     if (number := extract_event_sequence(event[0])) <= last:
+                        if _is_end(event):
+                            return
                         continue
+                    is_missed = (is_missed or number > last + 1) and not _is_values(event)
                     last = number
-                    yield event
-                    if _is_end(event):
-                        self.mark_finished()
-                        return
+                    self._number = max(self._number, number)
+                    if not _is_end(event):
+                        yield event
+                        continue
+                    self.mark_finished()
+                    known = await _end_of(self.run_id, event[0]) if is_missed else []
+                    for one in known or [event]:
+                        yield one
+                    return
+        for event in await _end_of(self.run_id, generate_event_id(self.run_id, last)):
+            yield event
 
     async def _heard(self, pubsub: PubSub) -> AsyncGenerator[StreamEvent]:
         """Everything there is and comes; some of it more than once."""
@@ -134,6 +190,42 @@ def stream_whole() -> None:
         return RunStream(manager, run_id, f"{manager._channel_prefix}{run_id}", keys)  # noqa: SLF001
 
     RedisBrokerManager._make_broker = made  # noqa: SLF001 - Aegra has no other way to it
+    RedisBrokerManager.allocate_event_id = _next_id
+
+
+async def _next_id(manager: RedisBrokerManager, run_id: str) -> str:
+    """The id of the run's next event: its number is higher than any that this server has seen."""
+    stream = cast("RunStream", manager.get_or_create_broker(run_id))
+    key = f"{manager._counter_prefix}{run_id}"  # noqa: SLF001 - as Aegra names it
+    try:
+        client = redis_manager.get_client()
+        counted = int(await client.incr(key))
+        number = stream.number(counted)
+        if number != counted:
+            await client.set(key, number)
+    except RedisError:
+        number = stream.number(0)
+    return str(generate_event_id(run_id, number))
+
+
+async def _end_of(run_id: str, last_id: str | None) -> list[StreamEvent]:
+    """How a run has ended, for readers who missed it; nothing where it cannot be known."""
+    try:
+        async with _get_session_maker()() as session:
+            run = await session.get(Run, run_id)
+    except (SQLAlchemyError, OSError):
+        return []
+    if run is None or run.status not in _ENDED:
+        return []
+    # One number is left out: who counts them sees that something was missed
+    number = (extract_event_sequence(last_id) if last_id else 0) + 2
+    told: list[tuple[str, object]] = [("end", {"status": run.status})]
+    if run.status == "error":
+        message = run.error_message or "execution failed"
+        told = [("error", {"error": "RunError", "message": message}), *told]
+    elif run.output:
+        told = [("values", run.output), *told]
+    return [(generate_event_id(run_id, number + at), one) for at, one in enumerate(told)]
 
 
 async def _next(pubsub: PubSub) -> dict[str, Any] | None:  # Any: as redis types it
@@ -149,5 +241,13 @@ def _event_in(message: dict[str, Any]) -> StreamEvent | None:
 
 
 def _is_end(event: StreamEvent) -> bool:
+    return _kind(event) == "end"
+
+
+def _is_values(event: StreamEvent) -> bool:
+    return _kind(event) == "values"
+
+
+def _kind(event: StreamEvent) -> object:
     payload = event[1]
-    return isinstance(payload, tuple) and bool(payload) and payload[0] == "end"
+    return payload[0] if isinstance(payload, tuple) and payload else None

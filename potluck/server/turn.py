@@ -10,14 +10,16 @@ from typing import Any, cast
 import httpx
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import APIError
-from langgraph_sdk.schema import Config, RunCreateMetadata, StreamMode, StreamPart
+from langgraph_sdk.schema import RunCreateMetadata, StreamMode, StreamPart
 
 from potluck.errors import PotluckError
 from potluck.events import AUDIENCE_KEY, ErrorEvent, Event
 from potluck.quota.parked_run import PARKED
 from potluck.server.abandoned import settle
 from potluck.server.approvals import Approval, Resume, approvals_in
+from potluck.server.rejoin import Count, ends_run, to_the_end
 from potluck.server.relay import relay
+from potluck.server.run_marks import marked
 
 GRAPH_ID = "agent"
 # A thread called by a name that is no UUID gets one, the same for the same name.
@@ -107,7 +109,7 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The server has taken the run on."""
+    """The server has taken the run on; again, when another one has died over it."""
 
     run_id: str
 
@@ -127,7 +129,12 @@ class Asked:
     approvals: tuple[Approval, ...]
 
 
-Part = Begun | Piece | Happened | Values | Parked | Asked
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Some of what the run said is lost: what it has come to is in the next values."""
+
+
+Part = Begun | Piece | Happened | Values | Parked | Asked | Missed
 
 
 def thread_id_of(name: str, owner: str = "") -> str:
@@ -149,7 +156,9 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
         if turn.thread_id is not None and not turn.thread_exists:
             with run_errors():
                 await client.threads.create(thread_id=turn.thread_id, if_exists="do_nothing")
-        async with aclosing(parts_of(_start(client, turn, created.append))) as parts:
+        started = _start(client, turn, created.append)
+        events = to_the_end(client, started, lambda: next(iter(created), None), STREAM_MODES)
+        async with aclosing(parts_of(events)) as parts:
             async for part in parts:
                 yield part
         ended = True
@@ -161,11 +170,14 @@ async def run_turn(client: LangGraphClient, turn: Turn) -> AsyncGenerator[Part]:
 async def parts_of(events: AsyncGenerator[StreamPart]) -> AsyncGenerator[Part]:
     """The events of a run's stream as parts. Raises RunError, at the latest at its end."""
     told: ErrorEvent | None = None
-    asked: list[Approval] = []
+    asked: dict[str, Approval] = {}
+    count = Count()
     # Closed at once when the caller stops, for that is what cancels the run.
     with run_errors():
-        async with aclosing(relay(events, is_last=_ends_run)) as stream:
+        async with aclosing(relay(events, is_last=ends_run)) as stream:
             async for sse in stream:
+                if count.skips_to(sse.id):
+                    yield Missed()
                 if sse.event == "custom" and sse.data.get("type") == "error":
                     told = cast("ErrorEvent", sse.data)
                     continue
@@ -173,12 +185,13 @@ async def parts_of(events: AsyncGenerator[StreamPart]) -> AsyncGenerator[Part]:
                     raise _failure(sse.data, told)
                 if sse.event == "values":
                     # Each call that waits comes with values of its own.
-                    asked += approvals_in(sse.data.get("__interrupt__") or ())
+                    waiting = approvals_in(sse.data.get("__interrupt__") or ())
+                    asked |= {one.id: one for one in waiting}
                 part = _part(sse.event, sse.data)
                 if part is not None:
                     yield part
     if asked:
-        yield Asked(tuple(asked))
+        yield Asked(tuple(asked.values()))
 
 
 @contextmanager
@@ -232,25 +245,14 @@ def _start(
     return cast("AsyncGenerator[StreamPart]", stream)
 
 
-def marked(marks: Mapping[str, object], **more: object) -> Config | None:
-    """The configuration of a run that leaves these marks; None when there is nothing to say."""
-    config = {**({"metadata": dict(marks)} if marks else {}), **more}
-    # The SDK hands metadata on, though its type does not name it.
-    return cast("Config", config) if config else None
-
-
-def _ends_run(sse: StreamPart) -> bool:
-    # After it the server may still clear away a stateless run's thread.
-    return sse.event in {"end", "error"}
-
-
 def _part(event: str, data: Any) -> Part | None:
     if event == "messages":
         message, metadata = data
         return Piece(
             message=message,
             node=str(metadata.get("langgraph_node", "")),
-            for_user=metadata.get(AUDIENCE_KEY) == "user" and _from_model(message),
+            for_user=metadata.get(AUDIENCE_KEY) == "user"
+            and message.get("type") in {"ai", "AIMessageChunk"},
         )
     if event == "custom":
         return Happened(cast("Event", data))
@@ -269,10 +271,6 @@ def parked_in(interrupts: Sequence[Wire]) -> Parked | None:
         if isinstance(value, Mapping) and value.get("type") == PARKED
     ]
     return min(parked, key=lambda one: one.resume_at, default=None)
-
-
-def _from_model(message: Wire) -> bool:
-    return message.get("type") in {"ai", "AIMessageChunk"}
 
 
 def _failure(data: Any, told: ErrorEvent | None) -> RunError:

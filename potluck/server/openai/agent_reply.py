@@ -187,6 +187,7 @@ class _Reply:
         self.is_waiting = False
         if not isinstance(last, Parked) and (rest := answer.rest()):
             yield self._said(rest)
+        self.has_notice = self.has_notice or answer.is_anew
         self._is_asking = isinstance(last, Asked)
         if not isinstance(last, Parked | Asked):
             self._reason, calls = end_of(self.thread)

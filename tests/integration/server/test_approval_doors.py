@@ -525,10 +525,10 @@ def test_on_a_terminal_each_call_is_approved_edited_or_rejected(server: PotluckS
     server.simulator.script.on(Reply(tool_calls=calls), Reply(text="Well done."))
     thread_id = str(uuid.uuid4())
     with on_terminal(server, "write three", "--thread", thread_id) as (process, expect):
-        expect("write_file (1 of 3)", "[a]pprove, [e]dit, [r]eject> ", answer="a")
-        expect("write_file (2 of 3)", "[r]eject> ", answer="e")
+        expect("write_file (1 of 3)", "[y]es, [n]o, [e]dit, [s]ame from now on> ", answer="y")
+        expect("write_file (2 of 3)", "[s]ame from now on> ", answer="e")
         expect("arguments as JSON", answer='{"path": "d.txt", "text": "mine"}')
-        expect("write_file (3 of 3)", "[r]eject> ", answer="r")
+        expect("write_file (3 of 3)", "[s]ame from now on> ", answer="n")
         expect("what shall be done instead", answer="leave c alone")
         expect("Well done.")
         assert process.wait(20) == 0
@@ -540,11 +540,11 @@ def test_a_thread_that_was_left_asks_when_it_is_taken_up_again(server: PotluckSe
     scripted(server, write("a.txt"))
     thread_id = str(uuid.uuid4())
     with on_terminal(server, "write", "--thread", thread_id) as (process, expect):
-        expect("[r]eject> ", answer="\x04")
+        expect("[s]ame from now on> ", answer="\x04")
         expect("nothing was run")
         assert process.wait(20) == 4
     with on_terminal(server, "--thread", thread_id) as (process, expect):
-        expect("? write_file: ", "[r]eject> ", answer="a")
+        expect("? write_file: ", "[s]ame from now on> ", answer="a")
         expect("Done.", "you> ", answer="/exit")
         assert process.wait(20) == 0
     assert files_of(server, thread_id) == {"a.txt": "new"}

@@ -2,11 +2,11 @@
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from langgraph_sdk.schema import StreamPart
 
 from potluck.server.approvals import Approval
 from potluck.server.turn import (
@@ -47,9 +47,10 @@ class FakeClient:
         assert graph == "agent"
         self.asked.append((thread_id, options))
         for event, data in self._events:
-            yield SimpleNamespace(event=event, data=data)
+            yield StreamPart(event, data)
         if self._error:
             raise self._error
+        yield StreamPart("end", {"status": "success"})
 
 
 async def parts_of(client: FakeClient, thread_id: str | None = None) -> list[Part]:

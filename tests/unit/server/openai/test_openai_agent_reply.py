@@ -3,10 +3,12 @@ from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from langgraph_sdk.schema import StreamPart
 
 from potluck.quota.parking import ParkedRuns
+from potluck.server.answer import ANEW
 from potluck.server.openai.agent_reply import Way, agent_reply
 from potluck.server.openai.caller import Chat
 from potluck.server.openai.deltas import (
@@ -228,3 +230,37 @@ async def test_turns_of_one_chat_wait_for_each_other() -> None:
         waiting = agent_reply(request(), way, chat=CHAT, ref=None)
         with pytest.raises(Exception, match="has not ended"):
             await anext(waiting)
+
+
+async def test_an_answer_taken_over_by_another_server_is_said_once() -> None:
+    again = [BEGUN, piece("Hello", "m2"), piece(" you", "m2"), END]
+    found = await deltas(BEGUN, piece("Hel"), piece("lo"), *again)
+    said = "".join(one.text for one in found if isinstance(one, Said))
+    assert said == "Hello you"
+
+
+async def test_an_answer_that_begins_anew_is_noted_with_its_thread() -> None:
+    """What the client shows is not what the thread holds: the next turn must know it."""
+    server = FakeLangGraph(BEGUN, piece("One"), BEGUN, piece("Two", "m2"), END)
+    noted: list[Any] = []
+
+    async def get(_: str) -> dict[str, Any]:
+        return {"metadata": {}}
+
+    async def update(_: str, *, metadata: Any) -> None:
+        noted.append(metadata)
+
+    server.threads.get, server.threads.update = get, update
+    found = [delta async for delta in reply(server, chat=CHAT)]
+    assert "".join(one.text for one in found if isinstance(one, Said)) == f"One{ANEW}Two"
+    assert len(noted) == 1
+
+
+async def test_a_run_that_is_gone_before_its_end_is_an_error() -> None:
+    class Gone(FakeLangGraph):
+        async def _get(self, *_: str) -> dict[str, str]:
+            raise httpx.ReadError("gone")
+
+    with pytest.raises(RunError) as caught:
+        [delta async for delta in reply(Gone(BEGUN, piece("Hel")))]
+    assert caught.value.status == 503
