@@ -3,8 +3,12 @@
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 # The range that systemd, too, sets aside for users made up on the spot.
 FIRST_USER = 61_184
@@ -21,20 +25,24 @@ def owner_of(folder: Path) -> int:
 def adopt(folder: Path, *, whole: bool) -> int:
     """Give a workspace to a user of its own, unless it has one; `whole`: and all that is in it.
 
-    Links are given, not what they lead to; a file with a second name stays as it is.
+    Links are given, not what they lead to; a file with a second name stays as it is. Two that adopt
+    it at the same time, in whatever process, give it to the same user.
     """
-    user = owner_of(folder)
-    if not FIRST_USER <= user <= LAST_USER:
-        user = FIRST_USER + secrets.randbelow(LAST_USER - FIRST_USER + 1)
-        whole = True
-    if whole:
-        # The root goes last: as long as it is not given, an adoption cut short is begun again.
-        fd = os.open(folder, _FOLDER_FLAGS)
-        try:
+    fd = os.open(folder, _FOLDER_FLAGS)
+    try:
+        if sys.platform != "win32":
+            # Let go when the folder is closed
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        user = os.fstat(fd).st_uid
+        if not FIRST_USER <= user <= LAST_USER:
+            user = FIRST_USER + secrets.randbelow(LAST_USER - FIRST_USER + 1)
+            whole = True
+        if whole:
+            # The root goes last: as long as it is not given, an adoption cut short is begun again.
             _give(fd, user, _MAX_DEPTH)
             os.fchown(fd, user, user)
-        finally:
-            os.close(fd)
+    finally:
+        os.close(fd)
     return user
 
 

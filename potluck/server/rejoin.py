@@ -42,13 +42,14 @@ async def to_the_end(
     last_id: str | None = None
     joins = 0
     while True:
-        ended = False
+        ended = told = False
         async with aclosing(events) as stream:
             async for sse in stream:
-                last_id, joins = sse.id or last_id, 0
+                last_id, joins, told = sse.id or last_id, 0, True
                 ended = ended or ends_run(sse)
                 yield sse
-        if ended:
+        # LangGraph's development server numbers no events, and tells no end but that of the stream
+        if ended or (told and _number_of(last_id) is None):
             return
         run = run_of()
         if run is None or run.get("thread_id") is None or joins == MAX_JOINS:

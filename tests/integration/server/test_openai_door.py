@@ -279,13 +279,6 @@ async def test_turns_of_one_chat_come_one_after_the_other(chat: Chat, server: An
     assert await windows[0].messages() == [("human", "again"), ("ai", "Here it is")]
 
 
-async def test_more_than_a_hundred_turns_run_at_once(client: AsyncOpenAI, server: Any) -> None:
-    server.simulator.script.on(Reply(text="Here", delay=Delay(first_byte_s=5.0)))
-    turns = (ask(client, user(f"Who is number {number}?")) for number in range(120))
-    answers = await asyncio.gather(*turns)
-    assert {answer.choices[0].message.content for answer in answers} == {"Here"}
-
-
 async def test_a_stateless_turn_leaves_no_thread(
     client: AsyncOpenAI, langgraph: LangGraphClient, server: Any
 ) -> None:
@@ -420,3 +413,10 @@ async def test_without_any_key_the_agent_still_works(offline_server: Any) -> Non
 def _text(content: Any) -> str:
     """A message's text: some models answer in blocks."""
     return content if isinstance(content, str) else "".join(block["text"] for block in content)
+
+
+async def test_more_than_a_hundred_turns_run_at_once(client: AsyncOpenAI, server: Any) -> None:
+    server.simulator.script.on(Reply(text="Here", delay=Delay(first_byte_s=5.0)))
+    turns = (ask(client, user(f"Who is number {number}?")) for number in range(120))
+    answers = await asyncio.gather(*turns)
+    assert {answer.choices[0].message.content for answer in answers} == {"Here"}

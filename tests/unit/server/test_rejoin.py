@@ -112,6 +112,13 @@ async def test_a_run_that_never_says_more_is_an_error_in_the_end() -> None:
     assert len(server.since) == rejoin.MAX_JOINS
 
 
+async def test_a_server_that_numbers_no_events_ends_with_its_stream() -> None:
+    unnumbered = [StreamPart(one.event, one.data, None) for one in WHOLE[:-1]]
+    server = FakeServer(unnumbered)
+    assert words(await turn(server)) == ["one", " two"]
+    assert server.since == []
+
+
 async def test_a_stream_of_nobody_knows_what_is_an_error() -> None:
     async def cut() -> AsyncGenerator[StreamPart]:
         yield BEGUN

@@ -96,7 +96,7 @@ def test_what_is_no_command_is_told_with_the_nearest_and_the_way_to_say_it(
 def test_threads_are_listed_and_gone_on_with(session: Session) -> None:
     told = session.run("/threads").splitlines()
     assert "1  aaaa1111" in told[1]
-    assert "5 min ago" in told[1]
+    assert "min ago" in told[1]
     assert "About tea" in told[1]
     assert "[interrupted] About[31m trains" in told[2]
     assert session.run("/thread 2") == ""
