@@ -42,6 +42,8 @@ class Course:
     on_wait: Callable[[Wait], None] | None = None
     met: list[ProviderError] = field(default_factory=list)
     refused: dict[Deployment, RefusedError] = field(default_factory=dict)
+    passed_by: list[ProviderError] = field(default_factory=list)
+    """Why models were not asked that went out after the call had begun, as other calls found."""
     waited_s: float = 0.0
     _ends_at: float = 0.0
 
@@ -49,12 +51,13 @@ class Course:
         """A new call: nothing met, all of its time left."""
         self.met.clear()
         self.refused.clear()
+        self.passed_by.clear()
         self.waited_s = 0.0
         self._ends_at = asyncio.get_running_loop().time() + self.timeout_s
 
     def attempts(self) -> tuple[ProviderError, ...]:
         """Every failure so far, each once, and what was known to be out before or had no room."""
-        found = (*self.known, *self.met, *self.refused.values())
+        found = (*self.known, *self.met, *self.passed_by, *self.refused.values())
         return tuple({str(error): error for error in found}.values())
 
     def refusing(self) -> set[str]:
@@ -121,6 +124,8 @@ class CourseWatch:
             )
             if outage is None or not outage.certain:
                 return
+        if not met_here:
+            course.passed_by.append(outage.error)
         raise outage.error.copy()
 
     def patience_s(self, longest_s: float) -> float:

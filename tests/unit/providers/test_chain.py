@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from potluck.errors import ChainError, ErrorKind, ProviderError
+from potluck.errors import ChainError, ErrorKind, ErrorScope, ProviderError, ProviderFault
 from potluck.providers.catalog import Fallback, Limits
 from potluck.providers.chain import Call, Chain
 
@@ -280,6 +280,25 @@ class TestLast:
         assert "a/1: auth: Invalid API Key" in offline[0]
         assert "b/2: network" in offline[0]
         assert offline[0].endswith("change nothing")
+
+    @pytest.mark.parametrize("streamed", [False, True])
+    async def test_quota_that_ran_out_elsewhere_just_now_is_waited_for_as_well(
+        self, world: Any, clock: Any, offline: list[str], streamed: bool
+    ) -> None:
+        model = world.add("a/1")
+        chain = world.chain()
+        call = chain.runnable(Call())
+        until = clock() + timedelta(hours=1)
+        fault = ProviderFault(ErrorKind.DAY, ErrorScope.MODEL, "used up", until, 429)
+        chain._outages.note(ProviderError("a", "1", fault), account=0)
+        with pytest.raises(ChainError, match="out of quota for the day") as caught:
+            if streamed:
+                [chunk async for chunk in call.astream("hi")]
+            else:
+                await call.ainvoke("hi")
+        assert caught.value.is_quota
+        assert caught.value.back_at == until
+        assert (model.calls, offline) == ([], [])
 
     async def test_offline_can_be_asked_by_name(self, world: Any, offline: list[str]) -> None:
         model = world.add("a/1")
