@@ -27,7 +27,8 @@ def answer_to(deed: str, token: str) -> str:
 
 def answer(request: ModelRequest) -> Reply:
     """Do what the user has ordered last."""
-    found = _ORDER.search(request.last_user_text)
+    # A question whose answer was lost stands in one message with the next
+    *_, found = (None, *_ORDER.finditer(request.last_user_text))
     if found is None or request.response_format is not None:
         return default_replies.answer(request)
     deed, token = found["deed"], found["token"]
