@@ -28,7 +28,7 @@ def answer_to(deed: str, token: str) -> str:
 def answer(request: ModelRequest) -> Reply:
     """Do what the user has ordered last."""
     # A question whose answer was lost stands in one message with the next
-    *_, found = (None, *_ORDER.finditer(request.last_user_text))
+    found = next(reversed([*_ORDER.finditer(request.last_user_text)]), None)
     if found is None or request.response_format is not None:
         return default_replies.answer(request)
     deed, token = found["deed"], found["token"]
