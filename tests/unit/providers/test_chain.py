@@ -292,10 +292,7 @@ class TestLast:
         fault = ProviderFault(ErrorKind.DAY, ErrorScope.MODEL, "used up", until, 429)
         chain._outages.note(ProviderError("a", "1", fault), account=0)
         with pytest.raises(ChainError, match="out of quota for the day") as caught:
-            if streamed:
-                [chunk async for chunk in call.astream("hi")]
-            else:
-                await call.ainvoke("hi")
+            await (anext(call.astream("hi")) if streamed else call.ainvoke("hi"))
         assert caught.value.is_quota
         assert caught.value.back_at == until
         assert (model.calls, offline) == ([], [])
