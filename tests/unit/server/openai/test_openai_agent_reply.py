@@ -262,5 +262,5 @@ async def test_a_run_that_is_gone_before_its_end_is_an_error() -> None:
             raise httpx.ReadError("gone")
 
     with pytest.raises(RunError) as caught:
-        [delta async for delta in reply(Gone(BEGUN, piece("Hel")))]
+        [delta async for delta in reply(Gone(BEGUN._replace(id="r_event_1"), piece("Hel")))]
     assert caught.value.status == 503
