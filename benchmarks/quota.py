@@ -3,10 +3,10 @@
 Five simulated tiers with limits of their own (`quota_tiers` tells them, and how the theoretical
 maximum is computed) are asked for half, all and twice of what they can give, evenly and in bursts.
 Every contender plays against a simulator of its own, and every contest of it under a key of its
-own, so that they share no quota; they run at the same time, Potluck in one round and the others in
-the next. Counted are: requests that a tier
-admitted while demand lasted and that reached their client, as a share of the maximum; refusals
-(429) that the tiers sent; requests that failed for the client. A client of Potluck is told when its
+own, so that they share no quota; Potluck plays in one round and the others, two at a time, in the
+next ones. Counted are: requests that a tier admitted while demand lasted and that reached their
+client, as a share of the maximum; refusals (429) that the tiers sent; requests that failed for the
+client. A client of Potluck is told when its
 work goes on, as a parked run of the server is, and asks again then. Other clients have failed when
 they get an error; in the rows `client comes back` they ask again when they were told to.
 
@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from itertools import batched
 from pathlib import Path
 
 from benchmarks import peers, quota_ledger, quota_parking
@@ -35,6 +36,8 @@ KNOWN = tuple(Cell(load, shape) for shape in ("steady", "bursts") for load in (0
 UNKNOWN = (Cell(1, "steady", known=False), Cell(2, "steady", known=False))
 # A loop that is later than this sends requests when the tiers have moved on
 MOST_LAG_MS = 500.0
+# A processor each: with more, their loops were up to two seconds late
+AT_ONCE = 2
 VALID = f"<= {MOST_LAG_MS:g}"
 COMING_BACK = (Cell(2, "steady", comes_back=True), Cell(2, "bursts", comes_back=True))
 UNKNOWN_COMING_BACK = (Cell(2, "steady", known=False, comes_back=True),)
@@ -65,7 +68,9 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="Potluck and LangChain in fast time")
-    parser.add_argument("--only", help="play one contender, and measure nothing else")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="play these, and measure nothing else"
+    )
     parser.add_argument(
         "--peers-dir", type=Path, default=peers.default_folder(),
         help="where LiteLLM is installed (default: %(default)s)",
@@ -74,7 +79,7 @@ def main() -> None:
     left_out: dict[str, str] = {}
     rounds = _rounds(arguments.peers_dir, left_out, quick=arguments.quick)
     if arguments.only:
-        rounds = [[one for one in some if one.name == arguments.only] for some in rounds]
+        rounds = [[one for one in some if one.name in arguments.only] for some in rounds]
     asyncio.run(_measure(rounds, left_out, quick=arguments.quick, alone=bool(arguments.only)))
 
 
@@ -108,7 +113,7 @@ def _run(*, quick: bool) -> Run:
 
 
 def _rounds(folder: Path, left_out: dict[str, str], *, quick: bool) -> list[list[Contender]]:
-    """Who plays at the same time: two processors are not enough for all at once."""
+    """Who plays at the same time."""
     ours = QUICK_PARTS if quick else PARTS
     potluck = [Contender("potluck", "benchmarks.quota_potluck", cells) for cells in ours]
     plain = (OVERLOAD[0],) if quick else (*KNOWN, *COMING_BACK)
@@ -129,7 +134,7 @@ def _rounds(folder: Path, left_out: dict[str, str], *, quick: bool) -> list[list
             cells = (*cells, *UNKNOWN, *UNKNOWN_COMING_BACK)
         name = f"litellm {strategy}"
         routers.append(Contender(name, "benchmarks.quota_litellm", cells, strategy, python))
-    return [potluck, [fallbacks, *routers]]
+    return [potluck, *map(list, batched((fallbacks, *routers), AT_ONCE))]
 
 
 def _show(measured: Mapping[str, Measured]) -> None:
