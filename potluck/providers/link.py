@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk as Chunk
+from langchain_core.outputs import ChatResult
 from pydantic import Field, SkipValidation
 
 from potluck.errors import QUOTA_KINDS, ErrorKind, ErrorScope, ProviderError, ProviderFault
@@ -24,6 +26,7 @@ from potluck.providers.draft import Draft
 from potluck.providers.errors import classify
 from potluck.providers.failures import read_failure
 from potluck.providers.history import repaired
+from potluck.providers.idle_connections import ask
 from potluck.providers.mending import gate_for, mended
 from potluck.providers.offer import Offer
 from potluck.providers.response_headers import captured_headers
@@ -79,8 +82,9 @@ class Link(AsyncChatModel):
             inner, options = await self._to_vendor(kwargs)
             history = self._history(messages)
             # The inner method itself: its public door would report every call twice
-            answer = inner._agenerate(history, stop=stop, **options)  # noqa: SLF001
+            generate = partial(inner._agenerate, history, stop=stop, **options)  # noqa: SLF001
             with captured_headers(attempt.seen):
+                answer = ask(attempt.seen, generate)
                 result = await self._within(self.backend.timeout_s, answer)
             generation = result.generations[0]
             attempt.note(generation)
@@ -99,10 +103,10 @@ class Link(AsyncChatModel):
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 # the base class reports
         **kwargs: Any,  # Any: BaseChatModel's own signature
-    ) -> AsyncIterator[ChatGenerationChunk]:
+    ) -> AsyncIterator[Chunk]:
         async with aclosing(self.stream_chunks(messages, stop, kwargs)) as chunks:
             async for chunk in chunks:
-                yield ChatGenerationChunk(message=chunk)
+                yield Chunk(message=chunk)
 
     async def stream_chunks(
         self,
@@ -145,14 +149,20 @@ class Link(AsyncChatModel):
         stop: list[str] | None,
         options: Keywords,
         attempt: Attempt,
-    ) -> AsyncGenerator[ChatGenerationChunk]:
+    ) -> AsyncGenerator[Chunk]:
         """The vendor's chunks, each within the time limit."""
-        stream = inner._astream(history, stop=stop, **options)  # noqa: SLF001 # see _agenerate
-        # Every vendor's is a generator, whose connection ends when it is closed
-        async with aclosing(cast("AsyncGenerator[ChatGenerationChunk]", stream)):
+        async with AsyncExitStack() as opened:
+
+            async def begin() -> tuple[AsyncIterator[Chunk], Chunk | None]:
+                stream = inner._astream(history, stop=stop, **options)  # noqa: SLF001 # see _agenerate
+                # Every vendor's is a generator, whose connection ends when it is closed
+                await opened.enter_async_context(aclosing(cast("AsyncGenerator[Chunk]", stream)))
+                return stream, await anext(stream, None)
+
             # Headers come before the first chunk, and no more of them after it
             with captured_headers(attempt.seen):
-                chunk = await self._within(self.backend.silence_s, anext(stream, None))
+                begun = ask(attempt.seen, begin)
+                stream, chunk = await self._within(self.backend.silence_s, begun)
             self._learn(attempt)
             while chunk is not None:
                 yield chunk

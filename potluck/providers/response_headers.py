@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakSet
 
 _MAX_RESPONSES = 8
 
@@ -21,11 +22,13 @@ class SeenResponse:
 class SeenResponses:
     """What a call's responses said; a retried or redirected call has several.
 
-    `on_sent` is called each time that a whole request is on its way.
+    `on_sent` is called each time that a whole request is on its way. `was_open` tells whether the
+    last one went over a connection that was there before.
     """
 
     responses: list[SeenResponse] = field(default_factory=list)
     on_sent: Callable[[], None] | None = None
+    was_open: bool = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -98,20 +101,18 @@ async def watch_request_async(request: Request) -> None:
 
     The hook itself runs before there is a connection, for which a call may have to wait.
     """
-    on_sent = _on_sent()
-    if on_sent is None:
+    seen = _current.get()
+    if seen is None:
         return
+    seen.was_open = True
 
     async def trace(name: str, _: Mapping[str, object]) -> None:
-        if name.endswith("send_request_body.complete"):
-            on_sent()
+        if ".connect_" in name:
+            seen.was_open = False
+        elif name.endswith("send_request_body.complete") and seen.on_sent is not None:
+            seen.on_sent()
 
     request.extensions["trace"] = trace
-
-
-def _on_sent() -> Callable[[], None] | None:
-    seen = _current.get()
-    return seen.on_sent if seen is not None else None
 
 
 def response_hooks() -> Mapping[str, list[Callable[..., Awaitable[None]]]]:
@@ -128,6 +129,16 @@ class AiohttpResponse(Protocol):
     def headers(self) -> Mapping[str, str]: ...  # noqa: D102 - aiohttp's name
 
 
+class AiohttpConnection(Protocol):
+    """What is read of an aiohttp connection: its protocol is the same each time it is used."""
+
+    @property
+    def protocol(self) -> object: ...  # noqa: D102 - aiohttp's name
+
+
+_used_before: WeakSet[object] = WeakSet()
+
+
 class AiohttpRequest(Protocol):
     """What is done with aiohttp's requests; it sends them once they have a connection."""
 
@@ -137,19 +148,21 @@ class AiohttpRequest(Protocol):
 async def note_aiohttp[Answer: AiohttpResponse](
     request: AiohttpRequest, send: Callable[[AiohttpRequest], Awaitable[Answer]]
 ) -> Answer:
-    """`note_response` and `on_sent` in the form of an aiohttp client's middleware."""
-    on_sent = _on_sent()
-    if on_sent is not None:
-        send_on = request.send
-
-        async def watched(*connection: object) -> object:
-            response = await send_on(*connection)
-            on_sent()
-            return response
-
-        request.send = watched
-    response = await send(request)
+    """`note_response`, `on_sent` and `was_open` in the form of an aiohttp client's middleware."""
     seen = _current.get()
-    if seen is not None:
-        seen.note(response.status, response.headers)
+    if seen is None:
+        return await send(request)
+    send_on = request.send
+
+    async def watched(connection: AiohttpConnection) -> object:
+        seen.was_open = connection.protocol in _used_before
+        _used_before.add(connection.protocol)
+        response = await send_on(connection)
+        if seen.on_sent is not None:
+            seen.on_sent()
+        return response
+
+    request.send = watched
+    response = await send(request)
+    seen.note(response.status, response.headers)
     return response

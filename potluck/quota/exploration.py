@@ -23,7 +23,7 @@ class Trial:
     """A call to an account whose limits are unknown.
 
     `shows` is how many calls a minute grants if this one is taken, as it is if nothing is heard of
-    it until `taken_at`. What was refused until `kept_until` is not given back before.
+    it until `taken_at`. What was refused until `kept_until` counts until then.
     """
 
     search: "_Search"
@@ -46,7 +46,6 @@ class _Search:
     granted: int = 0
     left: int = 1
     open: list[Trial] = field(default_factory=list)
-    kept: list[Trial] = field(default_factory=list)
 
     @property
     def beyond(self) -> int:
@@ -115,8 +114,6 @@ class Exploration:
         now = self._clock()
         for trial in [one for one in search.open if one.taken_at and one.taken_at <= now]:
             await self.end(trial, answered=True)
-        for trial in [one for one in search.kept if one.kept_until and one.kept_until <= now]:
-            await self._give_back(trial)
         held = await self._hold(search)
         if held is None:
             return None
@@ -159,8 +156,10 @@ class Exploration:
         elif trial.kept_until is None or trial.kept_until <= self._clock():
             await self._settle(trial, None)
         else:
-            search.kept.append(trial)
-            self._start(self._give_back_in_time(trial, trial.kept_until - self._clock()))
+            # Not by a timer: this process may be gone by then, and the work goes on elsewhere
+            wait_s = (trial.kept_until - self._clock()).total_seconds()
+            await self._ledger.retain(trial.held, wait_s)
+            self._start(self._call_in(search.account, wait_s))
 
     async def aclose(self) -> None:
         """Wait for nobody's answer any more."""
@@ -184,14 +183,9 @@ class Exploration:
         await self._ledger.settle(trial.held, used)
         self._lines.call((self.line(trial.search.account),))
 
-    async def _give_back(self, trial: Trial) -> None:
-        if trial in trial.search.kept:
-            trial.search.kept.remove(trial)
-            await self._settle(trial, None)
-
-    async def _give_back_in_time(self, trial: Trial, wait: timedelta) -> None:
-        await self._sleep(wait.total_seconds())
-        await self._give_back(trial)
+    async def _call_in(self, account: str, seconds: float) -> None:
+        await self._sleep(seconds)
+        self._lines.call((self.line(account),))
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         timer = asyncio.create_task(work)

@@ -51,6 +51,13 @@ class Ledger(Protocol):
     async def renew(self, held: Held) -> None:
         """What is held counts from now on: the provider has come to know of the call just now."""
 
+    async def retain(self, held: Held, for_s: float) -> None:
+        """What is held counts for so many seconds from now, at most to its window's end.
+
+        Nobody has to give it back then, and this process may end before. What has no end of its
+        own, a call under way or a level, is given back now.
+        """
+
     async def note_use(self, account: str, window: Window, at_least: float) -> None:
         """The provider says that so much of the window is used: count what we did not know of."""
 

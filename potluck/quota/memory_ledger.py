@@ -66,6 +66,10 @@ class MemoryLedger:
         """Count what is held from now on, as `Ledger.renew` promises."""
         self.postpone(held)
 
+    async def retain(self, held: Held, for_s: float) -> None:
+        """Count what is held a little longer, as `Ledger.retain` promises."""
+        self.let_end(held, for_s)
+
     async def note_use(self, account: str, window: Window, at_least: float) -> None:
         """Count what the provider knows and we did not, as `Ledger.note_use` promises."""
         self.note(account, window, at_least)
@@ -120,6 +124,20 @@ class MemoryLedger:
             tally.shift(reservation.ends[index], amount, now)
             if kind(window) == "refill":
                 tally.used = max(tally.used, account.open_in(window))
+
+    def let_end(self, held: Held, for_s: float) -> None:
+        """`retain`, without waiting."""
+        now = self._clock()
+        account = self._account(held.claim.account, now)
+        reservation = account.reservations.pop(held.id, None)
+        if reservation is None or reservation.is_returned:
+            return
+        self._change(account, reservation, [0.0] * len(reservation.windows), now)
+        parts = zip(reservation.windows, reservation.ends, reservation.amounts, strict=True)
+        for window, end, amount in parts:
+            tally = account.tallies[window.id]
+            if end is not None and kind(tally.window) == kind(window):
+                tally.shift(min(end, now + timedelta(seconds=for_s)), amount, now)
 
     def note(self, account: str, window: Window, at_least: float) -> float:
         """`note_use`, without waiting; the amount that was added."""

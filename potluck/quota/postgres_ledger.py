@@ -27,6 +27,7 @@ _RESERVE = """SELECT is_full, room_at, used, free_at, resets_at FROM ledger_rese
 _SETTLE = "SELECT ledger_settle(%s, %s, %s::float8[], %s, %s)"
 _ABANDON = "SELECT ledger_abandon(%s, %s, %s, %s, %s)"
 _RENEW = "SELECT ledger_renew(%s, %s, %s, %s)"
+_RETAIN = "SELECT ledger_retain(%s, %s, %s, %s, %s)"
 _NOTE = "SELECT ledger_note(%s, %s, %s, %s, %s::float8, %s::float8, %s::float8, %s, %s)"
 _USES = """SELECT used, free_at, resets_at
     FROM ledger_uses(%s, %s, %s, %s::float8[], %s, %s)"""
@@ -113,6 +114,14 @@ class PostgresLedger:
         if held.claim.windows:
             arguments = (UUID(held.id), held.claim.account, self._expiry, self._now())
             await self._statements.fetch(_RENEW, arguments)
+
+    async def retain(self, held: Held, for_s: float) -> None:
+        """Count what is held a little longer, as `Ledger.retain` promises."""
+        if held.claim.windows:
+            times = (timedelta(seconds=for_s), self._expiry, self._now())
+            arguments = (UUID(held.id), held.claim.account, *times)
+            await self._statements.fetch(_RETAIN, arguments)
+        self._held.discard(held.id)
 
     async def abandon_doubtful(self) -> None:
         """Give back reservations of which nobody knows whether they were made."""

@@ -111,6 +111,18 @@ class Rations:
             del self._journal[held.id]
         return True
 
+    def retain(self, held: Held, for_s: float) -> bool:
+        """Let it end by itself; written down as used, if the ledger hears of it from here.
+
+        False when the ledger must be told, too.
+        """
+        self._memory.let_end(held, for_s)
+        spent = self._journal.get(held.id)
+        if spent is None or self._is_frozen(spent):
+            return False
+        self._journal[held.id] = replace(spent, is_open=False)
+        return True
+
     def renew(self, held: Held) -> None:
         """A call that was admitted here counts from now on."""
         self._memory.postpone(held)

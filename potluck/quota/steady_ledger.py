@@ -119,6 +119,26 @@ class SteadyLedger:
         except _OUTAGE as error:
             self._go_on_without(error)
 
+    async def retain(self, held: Held, for_s: float) -> None:
+        """Count what is held a little longer, as `Ledger.retain` promises.
+
+        While the database is out it counts to its window's end.
+        """
+        await self._wait_for_calm()
+        if held.claim.account in self._accounts_aside:
+            self._aside.let_end(held, for_s)
+        self._end(held.id)
+        used = held.claim.amounts
+        if self._rations is not None:
+            if not self._rations.retain(held, for_s):
+                self._settle_late(held, used)
+            return
+        try:
+            await self._exact.retain(held, for_s)
+        except _OUTAGE as error:
+            self._settle_late(held, used)
+            self._go_on_without(error)
+
     async def note_use(self, account: str, window: Window, at_least: float) -> None:
         """Count what the provider knows and we did not, as `Ledger.note_use` promises."""
         await self._wait_for_calm()

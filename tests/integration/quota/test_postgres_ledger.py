@@ -99,6 +99,7 @@ STEPS = st.lists(
         st.tuples(st.just("reserve"), st.sets(INDEXES, min_size=1, max_size=6), AMOUNTS),
         st.tuples(st.just("settle"), st.integers(0, 5), st.none() | AMOUNTS),
         st.tuples(st.just("renew"), st.integers(0, 5), st.none()),
+        st.tuples(st.just("retain"), st.integers(0, 5), st.sampled_from([0.1, 20, 100, 5000])),
         st.tuples(st.just("note"), INDEXES, st.sampled_from([0.5, 2, 3, 400])),
         st.tuples(st.just("limit"), INDEXES, st.sampled_from([0.4, 1, 2.5])),
         st.tuples(
@@ -138,6 +139,10 @@ async def test_it_agrees_with_the_ledger_in_memory(pool: Pool, steps: list[tuple
                 in_exact, in_plain = helds[first % len(helds)]
                 await exact.renew(in_exact)
                 await plain.renew(in_plain)
+            case "retain" if helds:
+                in_exact, in_plain = helds[first % len(helds)]
+                await exact.retain(in_exact, second)
+                await plain.retain(in_plain, second)
             case "note":
                 await exact.note_use(account, windows[first], second)
                 await plain.note_use(account, windows[first], second)
@@ -145,6 +150,19 @@ async def test_it_agrees_with_the_ledger_in_memory(pool: Pool, steps: list[tuple
                 windows[first] = replace(windows[first], limit=WINDOWS[first].limit * second)
         assert_same(await exact.uses(windows), await plain.uses(windows))
     await exact.aclose()
+
+
+async def test_what_is_retained_ends_in_time_whoever_is_gone(pool: Pool) -> None:
+    window = Window("rpm", "requests", "minute", 1)
+    gone, other = PostgresLedger(pool, lease_s=900), PostgresLedger(pool)
+    asked = Claim("groq:1", (window,), Amounts())
+    await gone.retain(await gone.reserve(asked), 0.5)
+    with pytest.raises(WindowFullError):
+        await other.reserve(asked)
+    await asyncio.sleep(0.6)
+    await other.reserve(asked)
+    await other.aclose()
+    await gone.aclose()
 
 
 async def reserve_in_both(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from potluck.providers.response_headers import (
     SeenResponses,
@@ -87,15 +88,33 @@ async def test_a_generator_closed_in_another_context_ends_quietly() -> None:
     await opened.aclose()  # type: ignore[attr-defined] # a generator
 
 
+@dataclass
+class Connection:
+    protocol: object
+
+
+class AiohttpRequest:
+    async def send(self, connection: Connection) -> str:
+        assert connection
+        return "sent"
+
+
 async def test_of_aiohttp_too() -> None:
-    async def send(request: str) -> AiohttpResponse:
-        assert request == "the request"
+    protocol = type("Protocol", (), {})()
+    sent: list[str] = []
+
+    async def send(request: Any) -> AiohttpResponse:
+        assert await request.send(Connection(protocol)) == "sent"
         return AiohttpResponse(headers={"A": "b"})
 
-    with captured_headers() as seen:
-        response = await note_aiohttp("the request", send)
+    with captured_headers(SeenResponses(on_sent=lambda: sent.append("told"))) as seen:
+        response = await note_aiohttp(AiohttpRequest(), send)
+        assert not seen.was_open
+        await note_aiohttp(AiohttpRequest(), send)
+        assert seen.was_open
     assert response.status == 429
     assert (seen.status, dict(seen.headers)) == (429, {"a": "b"})
+    assert sent == ["told", "told"]
 
 
 def test_a_provider_that_redirects_for_ever_fills_no_memory() -> None:

@@ -411,3 +411,46 @@ class TestRenewal:
         await ledger.settle(held, None)
         await ledger.renew(held)
         assert await used(ledger, window) == 0
+
+
+class TestRetaining:
+    """A refused call's room, which is free again at a time that is known."""
+
+    async def test_it_counts_until_its_time_and_nobody_gives_it_back(
+        self, ledger: MemoryLedger, clock: FakeClock
+    ) -> None:
+        window = Window("rpm", "requests", "minute", 1)
+        await ledger.retain(await ledger.reserve(claim(window)), 5)
+        clock.move(4.9)
+        assert await used(ledger, window) == 1
+        clock.move(0.2)
+        assert await used(ledger, window) == 0
+
+    async def test_never_longer_than_the_window_would_have_counted_it(
+        self, ledger: MemoryLedger, clock: FakeClock
+    ) -> None:
+        window = Window("rpm", "requests", "minute", 1)
+        held = await ledger.reserve(claim(window))
+        clock.move(30)
+        await ledger.retain(held, 90)
+        clock.move(31)
+        assert await used(ledger, window) == 0
+
+    async def test_what_has_no_end_of_its_own_is_given_back(self, ledger: MemoryLedger) -> None:
+        at_once = Window("calls", "concurrent", "call", 1)
+        level = Window("tpm", "tokens", "minute", 600, "refill")
+        held = await ledger.reserve(claim(at_once, level, input_tokens=100))
+        await ledger.retain(held, 5)
+        assert await used(ledger, at_once) == 0
+        assert await used(ledger, level) == 0
+
+    async def test_settled_or_retained_once_it_is_over(self, ledger: MemoryLedger) -> None:
+        window = Window("rpm", "requests", "minute", 5)
+        over = await ledger.reserve(claim(window))
+        await ledger.settle(over, None)
+        await ledger.retain(over, 5)
+        assert await used(ledger, window) == 0
+        held = await ledger.reserve(claim(window))
+        await ledger.retain(held, 5)
+        await ledger.settle(held, None)
+        assert await used(ledger, window) == 1

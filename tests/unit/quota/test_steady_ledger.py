@@ -64,6 +64,10 @@ class FakeDatabase(MemoryLedger):
         self.check()
         await super().renew(held)
 
+    async def retain(self, held: Held, for_s: float) -> None:
+        self.check()
+        await super().retain(held, for_s)
+
     async def note_use(self, account: str, window: Window, at_least: float) -> None:
         self.check()
         await super().note_use(account, window, at_least)
@@ -321,3 +325,22 @@ async def test_a_late_call_counts_from_its_arrival_with_the_database_and_without
     await ledger.renew(before)
     clock.move(59)
     assert [use.used for use in await ledger.uses([window])] == [1]
+
+
+async def test_a_retained_call_stays_counted_with_the_database_and_without(
+    ledger: SteadyLedger, database: FakeDatabase, clock: FakeClock
+) -> None:
+    window = Window("rpm", "requests", "minute", 3)
+    for seconds in (5, 5):
+        await ledger.retain(await ledger.reserve(claim(window)), seconds)
+    clock.move(6)
+    assert [use.used for use in await ledger.uses([window])] == [0]
+    before = await ledger.reserve(claim(window))
+    database.fault = OUT
+    await ledger.retain(before, 5)
+    await ledger.retain(await ledger.reserve(claim(window)), 5)
+    database.fault = None
+    await recovered(ledger)
+    # What the database did not hear of in time counts to its window's end there
+    assert [spent.is_open for batch in database.batches for spent in batch.spent] == [False]
+    assert (before.id, before.claim.amounts) in database.settled
