@@ -146,6 +146,8 @@ async def _play(place: World, faults: Faults, account: Account, minutes: float) 
 async def _checked(place: World, traffic: Traffic, account: Account) -> Result:
     result = Result()
     for thread_id, tokens in account.promised.items():
+        if not await traffic.until_idle(thread_id):
+            account.errors.append(f"thread {thread_id} is still busy")
         messages = await traffic.messages(thread_id)
         asked = Counter(_tokens(messages, "human", " note "))
         answered = Counter(_tokens(messages, "ai", "note "))
@@ -155,10 +157,10 @@ async def _checked(place: World, traffic: Traffic, account: Account) -> Result:
             result.count("question", token, asked[token])
             result.count("answer", token, answered[token])
             result.count("line", token, lines[token])
-        # Nothing that nobody was promised, either
-        for token in set(asked) | set(lines):
-            if token not in tokens:
-                result.count("unasked line", token, 1 + (lines[token] != 1))
+        # Accepted as its connection broke: nobody was promised it, but it is done once as well
+        for token in (set(asked) | set(lines)) - set(tokens):
+            result.count("question of nobody", token, asked[token])
+            result.count("line of nobody", token, lines[token])
     return result
 
 

@@ -21,6 +21,8 @@ RETRY_S = 0.5
 POLL_S = 0.5
 ANSWER_WITHIN_S = 240.0
 CUT_AFTER = 4
+# Conversations end, and others begin: a process may grow with neither
+TURNS_PER_THREAD = 30
 AWAY = frozenset({502, 503, 504})
 FULL = ("more than", "No space left", "File too large")
 
@@ -124,14 +126,15 @@ class Traffic:
         self._ending = True
 
     async def note(self, name: str, deeds: Sequence[str] = ("note",)) -> None:
-        """One thread over the LangGraph API: background runs, each with an effect of its own."""
-        thread_id = str(uuid.uuid4())
-        body = {"thread_id": thread_id, "if_exists": "do_nothing"}
-        await self._clients.ask("POST", "/threads", body)
-        promised = self._account.promised.setdefault(thread_id, [])
+        """Threads over the LangGraph API: background runs, each with an effect of its own."""
         for number in itertools.count():
             if self._ending:
                 return
+            if number % TURNS_PER_THREAD == 0:
+                thread_id = str(uuid.uuid4())
+                body = {"thread_id": thread_id, "if_exists": "do_nothing"}
+                await self._clients.ask("POST", "/threads", body)
+                promised = self._account.promised.setdefault(thread_id, [])
             deed = deeds[number % len(deeds)]
             token = f"{name}-{number}"
             begun_s = time.monotonic()
@@ -232,6 +235,16 @@ class Traffic:
                     return text
             await asyncio.sleep(POLL_S)
         return None
+
+    async def until_idle(self, thread_id: str) -> bool:
+        """Wait for every run of the thread, also those its asker gave up on; False: in vain."""
+        deadline = time.monotonic() + ANSWER_WITHIN_S
+        while time.monotonic() < deadline:
+            answer = await self._clients.ask("GET", f"/threads/{thread_id}")
+            if answer.is_success and answer.json()["status"] != "busy":
+                return True
+            await asyncio.sleep(POLL_S)
+        return False
 
     async def messages(self, thread_id: str) -> list[Json]:
         """The conversation of a thread."""
