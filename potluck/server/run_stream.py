@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from aegra_api.core.active_runs import active_runs
-from aegra_api.core.orm import Run, _get_session_maker
 from aegra_api.core.redis_manager import redis_manager
 from aegra_api.services.redis_broker import (
     _REPLAY_MAX_EVENTS,
@@ -27,6 +26,8 @@ from redis import RedisError
 from redis.asyncio.client import PubSub
 from sqlalchemy.exc import SQLAlchemyError
 
+from potluck.server.run_end import StreamEvent, end_of
+
 # So long without an event, and the reader looks whether it has missed one
 QUIET_S = 2.0
 # So often without anything new, and the reader looks whether the run has ended
@@ -34,10 +35,6 @@ QUIET_TIMES = 3
 # So long a run waits for Redis to tell what it says; what it says after that may be lost
 PATIENCE_S = 30.0
 RETRY_EVERY_S = 0.25
-_ENDED = frozenset({"success", "error", "interrupted"})
-
-StreamEvent = tuple[str, Any]
-"""An event's id, and what it holds: whatever the graph streams."""
 
 logger = structlog.get_logger(__name__)
 
@@ -116,7 +113,7 @@ class RunStream(RedisRunBroker):  # type: ignore[misc] # Aegra ships no types
                         logger.warning("A run's stream is broken.", reason=repr(error))
                     await asyncio.sleep(RETRY_EVERY_S)
                     if attempt % QUIET_TIMES == 0 and await self._has_ended():
-                        for event in await _end_of(self.run_id, last_id):
+                        for event in await end_of(self.run_id, last_id):
                             yield event
                         return
                 else:
@@ -151,11 +148,11 @@ class RunStream(RedisRunBroker):  # type: ignore[misc] # Aegra ships no types
                         yield event
                         continue
                     self.mark_finished()
-                    known = await _end_of(self.run_id, event[0]) if is_missed else []
+                    known = await end_of(self.run_id, event[0]) if is_missed else []
                     for one in known or [event]:
                         yield one
                     return
-        for event in await _end_of(self.run_id, generate_event_id(self.run_id, last)):
+        for event in await end_of(self.run_id, generate_event_id(self.run_id, last)):
             yield event
 
     async def _heard(self, pubsub: PubSub) -> AsyncGenerator[StreamEvent]:
@@ -206,26 +203,6 @@ async def _next_id(manager: RedisBrokerManager, run_id: str) -> str:
     except RedisError:
         number = stream.number(0)
     return str(generate_event_id(run_id, number))
-
-
-async def _end_of(run_id: str, last_id: str | None) -> list[StreamEvent]:
-    """How a run has ended, for readers who missed it; nothing where it cannot be known."""
-    try:
-        async with _get_session_maker()() as session:
-            run = await session.get(Run, run_id)
-    except (SQLAlchemyError, OSError):
-        return []
-    if run is None or run.status not in _ENDED:
-        return []
-    # One number is left out: who counts them sees that something was missed
-    number = (extract_event_sequence(last_id) if last_id else 0) + 2
-    told: list[tuple[str, object]] = [("end", {"status": run.status})]
-    if run.status == "error":
-        message = run.error_message or "execution failed"
-        told = [("error", {"error": "RunError", "message": message}), *told]
-    elif run.output:
-        told = [("values", run.output), *told]
-    return [(generate_event_id(run_id, number + at), one) for at, one in enumerate(told)]
 
 
 async def _next(pubsub: PubSub) -> dict[str, Any] | None:  # Any: as redis types it

@@ -101,6 +101,10 @@ def test_finished_threads_are_still_there_after_a_kill(
     after = client.threads.get_state(thread_id)
     assert after["values"] == before["values"]
     assert client.threads.get(thread_id)["status"] == "idle"
+    # Who read its stream when the server died asks for the rest
+    run_id = client.runs.list(thread_id)[0]["run_id"]
+    rest = client.runs.join_stream(thread_id, run_id, last_event_id=f"{run_id}_event_1")
+    assert [part.event for part in rest] == ["values", "end"]
     follow_up = {"messages": [{"role": "user", "content": "What is 2+2?"}]}
     values: Any = client.runs.wait(thread_id, "agent", input=follow_up)
     assert "4" in values["messages"][-1]["content"]

@@ -10,7 +10,7 @@ import pytest
 from aegra_api.services.redis_broker import RedisBrokerManager
 from redis import ConnectionError as NoRedisError
 
-from potluck.server import run_stream
+from potluck.server import run_end, run_stream
 from potluck.server.run_stream import RunStream, _next_id
 
 RUN = "r"
@@ -151,7 +151,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, redis: FakeRedis) -> SimpleNamespace:
 
         yield SimpleNamespace(get=get)
 
-    monkeypatch.setattr(run_stream, "_get_session_maker", lambda: session)
+    monkeypatch.setattr(run_end, "_get_session_maker", lambda: session)
     monkeypatch.setattr(redis, "pubsub", FakeChannel, raising=False)
     return run
 
