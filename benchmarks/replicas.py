@@ -19,7 +19,8 @@ import psutil
 from benchmarks.bridge_load import Load, Seen
 from benchmarks.bridge_processes import Clients, clients, simulator
 from benchmarks.replicas_kills import Outcome, kill_again_and_again, script
-from benchmarks.replicas_stage import Cluster, cluster, missing_programs
+from benchmarks.replicas_services import missing_programs
+from benchmarks.replicas_stage import Cluster, cluster
 from benchmarks.report import Figure, compare, report
 from potluck.simulator.server import SimulatorServer
 

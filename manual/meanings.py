@@ -36,6 +36,11 @@ def limits_meanings() -> Meanings:
     return _meanings(GUIDE, "word", after="## Limits: ")
 
 
+def tools_meanings() -> Meanings:
+    """The words of tools.yaml."""
+    return _meanings(TOOLS, "word", after="## Every word of tools.yaml")
+
+
 def server_meanings() -> Meanings:
     """The words of a server of mcp.json."""
     return _meanings(TOOLS, "word", after="## MCP servers")

@@ -102,7 +102,7 @@ def _section(name: str, form: ProviderForm, notes: ProviderNotes) -> Iterator[st
     yield f"**Your data.** {notes.data} In the catalog: {TRAINS[form.trains_on_prompts]}."
     sources = [*filter(None, [form.source]), *notes.sources]
     links = ", ".join(f"<{source}>" for source in dict.fromkeys(sources))
-    yield f"Figures of {form.checked_on}, the rest of {notes.checked_on}: {links}"
+    yield f"Checked: figures on {form.checked_on}, the rest on {notes.checked_on}. {links}"
 
 
 def _in_unit(name: str, words: str) -> str:

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from langchain_core.messages import ToolMessage
 
 from potluck.errors import ToolError
+from potluck.settings import hide_secrets
 from tools.workspace import Workspace
 
 # About 6,000 tokens: a free tier's minute often has 8,000.
 MAX_CHARS = 24_000
 KEPT_END_CHARS = 4_000
 FOLDER = "tool_results"
+SHORTEST_SECRET_CHARS = 12
+"""What is shorter may stand in a text by chance."""
 
 Block = str | dict[str, object]
 
@@ -20,8 +23,25 @@ Block = str | dict[str, object]
 def checked(message: ToolMessage, workspace: Workspace) -> ToolMessage:
     """The result as it goes to the model: never empty, never longer than a model can take.
 
-    What is cut stands whole in a file of the workspace, which the note names.
+    What is cut stands whole in a file of the workspace, which the note names. A secret that a tool
+    was given, and tells, stands nowhere.
     """
+    update = {"content": _hidden(message.content), "artifact": _hidden(message.artifact)}
+    return _fitting(message.model_copy(update=update), workspace)
+
+
+def _hidden(value: object) -> object:
+    """JSON without secrets."""
+    if isinstance(value, str):
+        return hide_secrets(value, shortest_chars=SHORTEST_SECRET_CHARS)
+    if isinstance(value, list):
+        return [_hidden(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _hidden(one) for name, one in value.items()}
+    return value
+
+
+def _fitting(message: ToolMessage, workspace: Workspace) -> ToolMessage:
     content = message.content
     if isinstance(content, str):
         return message.model_copy(update={"content": _fitted(content, message, workspace)})

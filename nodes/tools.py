@@ -25,6 +25,7 @@ from potluck.engine import Engine
 from potluck.errors import ToolError
 from potluck.events import ToolCallEvent, ToolResultEvent
 from potluck.sandbox.runner import use_approval, use_runner
+from potluck.settings import hide_secrets
 from tools.notebook import use_notebook
 from tools.options import use_options
 from tools.toolbox import Toolbox
@@ -186,9 +187,8 @@ class _PassingFault:
         self.seen = isinstance(error, ConnectionError | TimeoutError) or (
             isinstance(error, ToolError) and error.may_pass
         )
-        if isinstance(error, ToolError):
-            return str(error)
-        return f"{type(error).__name__}: {error}"
+        kind = "" if isinstance(error, ToolError) else f"{type(error).__name__}: "
+        return hide_secrets(f"{kind}{error}")
 
 
 def _noted(message: ToolMessage, note: str) -> ToolMessage:

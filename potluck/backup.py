@@ -2,8 +2,9 @@
 
 import contextlib
 import json
+import logging
 import os
-import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,15 +18,19 @@ from potluck import backup_archive as archive
 from potluck import backup_database as database
 from potluck import backup_files as files
 from potluck.database import database_url, prepare_home
-from potluck.errors import BackupError, StartError
+from potluck.errors import BackupError, DatabaseError, StartError
 from potluck.pool import schema_files
+from potluck.sandbox.deletion import delete_tree
 from potluck.settings import Settings
 
 DUMP = "database.dump"
 FILES = "files.tar.gz"
 _BEGUN = "restore.json"
+_SCRATCH = ".restore-"
 
 Tell = Callable[[str], object]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def backup(settings: Settings, target: Path, *, force: bool, tell: Tell) -> Summ
     """Write the database and files of the data folder into one file; a server may run meanwhile.
 
     The file appears when it is whole. Raises BackupError, also when it is there already and not
-    `force`.
+    `force`; StartError when a restore was cut short.
     """
     _refuse_foreign(settings)
     home = settings.potluck_home
@@ -52,17 +57,19 @@ def backup(settings: Settings, target: Path, *, force: bool, tell: Tell) -> Summ
         raise BackupError(
             f"There is nothing to back up in {home}.", fix="Set POTLUCK_HOME to the data folder."
         )
+    refuse_half_restored(home)
     _refuse_to_overwrite(target, force=force)
     with _scratch(target.parent, f".{target.name}-") as scratch:
-        with database_url(settings) as url:
+        with database_url(settings) as url, database.held(url):
             tell("Saving the database")
             # First the database: files that it knows of are there when they are packed
             database.dump(url, scratch / DUMP)
             migrations = database.migrations_of(url)
+            server_revision = database.server_revision_of(url)
             postgres_version = database.postgres_version_of(url)
             threads = database.count_threads(url)
-        tell("Packing files")
-        packed = files.pack(home, scratch / FILES)
+            tell("Packing files")
+            packed = files.pack(home, scratch / FILES)
         tell("Writing the archive")
         parts = {name: scratch / name for name in (DUMP, FILES)}
         manifest = archive.Manifest(
@@ -72,6 +79,7 @@ def backup(settings: Settings, target: Path, *, force: bool, tell: Tell) -> Summ
             postgres_version=postgres_version,
             migrations=migrations,
             parts={name: archive.part_of(file) for name, file in parts.items()},
+            server_revision=server_revision,
         )
         whole = scratch / "whole"
         archive.write_archive(whole, manifest, parts)
@@ -99,7 +107,7 @@ def restore(settings: Settings, source: Path, *, force: bool, tell: Tell) -> Sum
                 f"The data folder {home} holds data: {holds}.",
                 fix="Use --force to replace it, or set POTLUCK_HOME to another folder.",
             )
-        with _scratch(home, ".restore-") as scratch:
+        with _scratch(home, _SCRATCH) as scratch:
             tell("Checking the archive")
             parts = archive.extract_parts(source, manifest, scratch)
             tell("Unpacking files")
@@ -108,9 +116,27 @@ def restore(settings: Settings, source: Path, *, force: bool, tell: Tell) -> Sum
             old.mkdir()
             unpacked = files.unpack(parts[FILES], new)
             tell("Loading the database")
-            threads = _put_in_place(settings, parts[DUMP], new, old)
+            with database_url(settings) as url:
+                _refuse_newer_postgres(source, manifest, url)
+                _put_in_place(home, url, parts[DUMP], new, old)
+                threads = database.count_threads(url)
+                clear_after_restores(home, url)
     size = source.stat().st_size
     return Summary(source, manifest.made_at, threads, unpacked.files, unpacked.left_out, size)
+
+
+def clear_after_restores(home: Path, url: str) -> None:
+    """Delete what restores into this data folder have left. None may be under way.
+
+    Raises StartError when one was cut short in the middle of its last step.
+    """
+    refuse_half_restored(home)
+    try:
+        database.drop_leftovers(url)
+    except DatabaseError as error:
+        logger.warning("What a restore has left takes room in the database: %s", error)
+    for scratch in home.glob(f"{_SCRATCH}*"):
+        _delete(scratch)
 
 
 def refuse_half_restored(home: Path) -> None:
@@ -122,17 +148,26 @@ def refuse_half_restored(home: Path) -> None:
         )
 
 
-def _put_in_place(settings: Settings, dump: Path, new: Path, old: Path) -> int:
-    home = settings.potluck_home
+def _put_in_place(home: Path, url: str, dump: Path, new: Path, old: Path) -> None:
     begun = home / _BEGUN
-    with database_url(settings) as url, database.loaded(url, dump) as name:
+    with database.loaded(url, dump) as name, _undisturbed():
         begun.write_text(json.dumps({"pid": os.getpid()}))
         try:
             with files.swapped(home, new, old):
                 database.take_place(url, name)
         finally:
             begun.unlink()
-        return database.count_threads(url)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Inside the block nobody stops this process politely: it is in the middle of one step."""
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, again in before.items():
+            signal.signal(one, again)
 
 
 def _data_in(home: Path) -> str | None:
@@ -155,11 +190,21 @@ def _refuse_foreign(settings: Settings) -> None:
 
 def _refuse_newer(source: Path, manifest: archive.Manifest) -> None:
     unknown = set(manifest.migrations) - {file.name for file in schema_files()}
+    unknown |= {manifest.server_revision} - {"", *database.server_revisions()}
     if unknown or set(manifest.parts) != {DUMP, FILES}:
-        raise BackupError(
-            f"{source} was made by a newer Potluck ({manifest.potluck_version}).",
-            fix="Update this one, then restore.",
-        )
+        raise _newer(source, manifest)
+
+
+def _refuse_newer_postgres(source: Path, manifest: archive.Manifest, url: str) -> None:
+    if manifest.postgres_version > database.postgres_version_of(url):
+        raise _newer(source, manifest)
+
+
+def _newer(source: Path, manifest: archive.Manifest) -> BackupError:
+    return BackupError(
+        f"{source} was made by a newer Potluck ({manifest.potluck_version}).",
+        fix="Update this one, then restore.",
+    )
 
 
 def _refuse_to_overwrite(target: Path, *, force: bool) -> None:
@@ -187,7 +232,16 @@ def _scratch(parent: Path, prefix: str) -> Iterator[Path]:
             f"It could not be written: {error}.", fix="Check that the disk is not full; try again."
         ) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _delete(folder)
+
+
+def _delete(folder: Path) -> None:
+    try:
+        delete_tree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        logger.warning("%s is of no use any more and could not be deleted: %s", folder, error)
 
 
 @contextlib.contextmanager

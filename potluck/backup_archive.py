@@ -1,5 +1,6 @@
 """The file that a backup is: a tar of a manifest and parts, each with its checksum."""
 
+import errno
 import hashlib
 import io
 import tarfile
@@ -17,6 +18,7 @@ FORMAT = 1
 MANIFEST = "potluck-backup.json"
 MAX_MANIFEST_BYTES = 1_000_000
 COPIED_AT_ONCE = 1 << 20
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class Part(BaseModel):
@@ -36,6 +38,8 @@ class Manifest(BaseModel):
     migrations: list[str]
     """The files of our schema that its database has."""
     parts: dict[str, Part]
+    server_revision: str = ""
+    """Up to where the tables of the LangGraph API are."""
 
 
 def part_of(file: Path) -> Part:
@@ -85,7 +89,10 @@ def read_manifest(source: Path) -> Manifest:
 
 
 def extract_parts(source: Path, manifest: Manifest, folder: Path) -> dict[str, Path]:
-    """Every part as a file in `folder`, after its checksum was found right. Raises BackupError."""
+    """Every part as a file in `folder`, after its checksum was found right.
+
+    Raises BackupError; OSError when there is no room for them.
+    """
     found: dict[str, Path] = {}
     try:
         with tarfile.open(source, "r:") as tar:
@@ -99,6 +106,8 @@ def extract_parts(source: Path, manifest: Manifest, folder: Path) -> dict[str, P
     except (tarfile.TarError, EOFError) as error:
         raise _damaged(source) from error
     except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise
         raise _unreadable(source, error) from error
     if set(found) != set(manifest.parts):
         raise _damaged(source)

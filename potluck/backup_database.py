@@ -4,10 +4,12 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
+from alembic.script import ScriptDirectory
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
@@ -19,6 +21,7 @@ LOCK_TIMEOUT_S = 60
 DATABASE = "postgres"
 # Connected to while the other one gets its name
 _BESIDE = "template1"
+_LEFT = "SELECT datname FROM pg_database WHERE datname ~ '^(restored|replaced)_[0-9a-f]{16}$'"
 _SHOWN_CHARS = 500
 
 
@@ -33,6 +36,17 @@ def dump(url: str, target: Path) -> None:
     )  # fmt: skip
 
 
+@contextmanager
+def held(url: str) -> Iterator[None]:
+    """Inside the block nothing takes the database's place. Raises DatabaseError."""
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+    except psycopg.Error as error:
+        raise _out(error) from error
+    with closing(connection):
+        yield
+
+
 def migrations_of(url: str) -> list[str]:
     """The files of our schema that the database has. Raises DatabaseError."""
     try:
@@ -44,6 +58,34 @@ def migrations_of(url: str) -> list[str]:
             return [str(name) for (name,) in rows]
     except psycopg.Error as error:
         raise _out(error) from error
+
+
+def server_revision_of(url: str) -> str:
+    """Up to where the LangGraph API's own tables are; empty when they are not there.
+
+    Raises DatabaseError.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+            there = connection.execute("SELECT to_regclass('public.alembic_version')").fetchone()
+            if there is None or there[0] is None:
+                return ""
+            row = connection.execute("SELECT version_num FROM public.alembic_version").fetchone()
+            return str(row[0]) if row else ""
+    except psycopg.Error as error:
+        raise _out(error) from error
+
+
+def server_revisions() -> set[str]:
+    """Those that the LangGraph API of this Potluck knows."""
+    # Found, not imported: at import Aegra reads settings that are there only in a server
+    found = find_spec("aegra_api")
+    folders = (found and found.submodule_search_locations) or []
+    return {
+        script.revision
+        for folder in folders
+        for script in ScriptDirectory(str(Path(folder) / "alembic")).walk_revisions()
+    }
 
 
 def postgres_version_of(url: str) -> int:
@@ -61,6 +103,7 @@ def loaded(url: str, source: Path) -> Iterator[str]:
 
     Raises BackupError when it cannot be loaded whole.
     """
+    drop_leftovers(url)
     name = f"restored_{secrets.token_hex(8)}"
     beside = make_conninfo(url, dbname=_BESIDE)
     _execute(beside, SQL("CREATE DATABASE {} TEMPLATE template0").format(Identifier(name)))
@@ -71,13 +114,29 @@ def loaded(url: str, source: Path) -> Iterator[str]:
         )  # fmt: skip
         yield name
     finally:
-        _execute(beside, SQL("DROP DATABASE IF EXISTS {}").format(Identifier(name)))
+        # It may have taken its place; and what went wrong before is what there is to tell
+        with suppress(DatabaseError):
+            _drop(url, name)
+
+
+def drop_leftovers(url: str) -> None:
+    """Drop what restores that were cut short have left. None may be under way.
+
+    Raises DatabaseError.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+            rows = connection.execute(_LEFT).fetchall()
+    except psycopg.Error as error:
+        raise _out(error) from error
+    for (name,) in rows:
+        _drop(url, name)
 
 
 def take_place(url: str, name: str) -> None:
     """Have the database `name` take the place of the one in use, in one step.
 
-    Raises BackupError when somebody is connected to it.
+    The other one is among the leftovers then. Raises BackupError when somebody is connected to it.
     """
     beside = make_conninfo(url, dbname=_BESIDE)
     replaced = f"replaced_{secrets.token_hex(8)}"
@@ -93,7 +152,6 @@ def take_place(url: str, name: str) -> None:
         ) from error
     except psycopg.Error as error:
         raise _out(error) from error
-    _execute(beside, SQL("DROP DATABASE IF EXISTS {}").format(Identifier(replaced)))
 
 
 def count_threads(url: str) -> int:
@@ -107,6 +165,11 @@ def count_threads(url: str) -> int:
             return int(counted[0]) if counted else 0
     except psycopg.Error as error:
         raise _out(error) from error
+
+
+def _drop(url: str, name: str) -> None:
+    beside = make_conninfo(url, dbname=_BESIDE)
+    _execute(beside, SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
 
 
 def _execute(url: str, statement: psycopg.sql.Composed) -> None:

@@ -1,6 +1,7 @@
 """The files of a data folder that belong into a backup: into one tar, and out of it."""
 
 import contextlib
+import errno
 import os
 import stat
 import tarfile
@@ -16,6 +17,13 @@ KEPT = (WORKSPACES, "mcp", "tombstones.json", "chat_history")
 """What is kept of a data folder, beside its database. No keys stand in it."""
 COMPRESSION = 6
 MAX_DEPTH = 64
+# What code may have done to a name, or is doing while it is read
+_NOT_READ = {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR,
+    errno.EISDIR, errno.ENXIO,
+}  # fmt: skip
+# A name that the system where it was made has taken, and this one does not
+_NOT_NAMED = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -26,7 +34,9 @@ class Packed:
     files: int = 0
     size_bytes: int = 0
     left_out: int = 0
-    """What could not be read: it was closed, gone in between, or neither file, folder nor link."""
+    """What could not be read or written: it was closed, gone in between, neither file, folder nor
+    link, or has a name that this system does not take.
+    """
 
 
 def pack(home: Path, target: Path) -> Packed:
@@ -55,9 +65,7 @@ def unpack(source: Path, folder: Path) -> Packed:
                 elif member.issym():
                     links.append(member)
                 else:
-                    tar.extract(member, folder, filter="data")
-                    unpacked.files += member.isreg()
-                    unpacked.size_bytes += member.size
+                    _extract(tar, member, folder, unpacked)
     except (tarfile.TarError, EOFError) as error:
         raise BackupError(
             f"The files of the backup cannot be unpacked: {error}.",
@@ -66,6 +74,23 @@ def unpack(source: Path, folder: Path) -> Packed:
     for link in links:
         unpacked.left_out += not _linked(folder, link)
     return unpacked
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, unpacked: Packed) -> None:
+    try:
+        tar.extract(member, folder, filter="data")
+        if member.isdir():
+            # The filter leaves a folder open to everybody
+            (folder / member.name).chmod(member.mode & 0o755 | stat.S_IRWXU)
+    except UnicodeEncodeError:
+        unpacked.left_out += 1
+    except OSError as error:
+        if error.errno not in _NOT_NAMED:
+            raise
+        unpacked.left_out += 1
+    else:
+        unpacked.files += member.isreg()
+        unpacked.size_bytes += member.size
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, packed: Packed, *, levels_left: int) -> None:
@@ -83,7 +108,11 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, packed: Packed, *, levels_
                 _add(tar, path / inner, f"{name}/{inner}", packed, levels_left=levels_left - 1)
         else:
             packed.left_out += 1
-    except (FileNotFoundError, PermissionError, UnicodeEncodeError):
+    except UnicodeEncodeError:
+        packed.left_out += 1
+    except OSError as error:
+        if error.errno not in _NOT_READ:
+            raise
         packed.left_out += 1
 
 
@@ -99,8 +128,14 @@ def _add_file(tar: tarfile.TarFile, path: Path, name: str, packed: Packed) -> No
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[BufferedReader, os.stat_result]]:
     fd = os.open(path, _OPEN_FLAGS)
-    with os.fdopen(fd, "rb") as opened:
-        yield opened, os.fstat(fd)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EISDIR, "no file any more", str(path))
+        with os.fdopen(fd, "rb", closefd=False) as opened:
+            yield opened, found
+    finally:
+        os.close(fd)
 
 
 class _Whole:
@@ -139,7 +174,10 @@ def _linked(folder: Path, link: tarfile.TarInfo) -> bool:
     inner = [folder.joinpath(*parts[:count]) for count in range(1, len(parts))]
     if any(one.is_symlink() or not one.is_dir() for one in inner) or os.path.lexists(place):
         return False
-    place.symlink_to(link.linkname)
+    try:
+        place.symlink_to(link.linkname)
+    except (OSError, UnicodeEncodeError):
+        return False
     return True
 
 

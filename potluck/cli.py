@@ -1,6 +1,6 @@
 """The commands of `potluck`; what is heavy is imported when its command runs."""
 
-import json
+import io
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from potluck.cli_data import commands as data_commands
+from potluck.cli_data import print_json
 from potluck.errors import PotluckError
 from potluck.terminal.help import epilog, exit_codes
 from potluck.terminal.options import (
@@ -19,6 +20,8 @@ from potluck.terminal.options import (
     ParkedThread,
     Port,
     Thread,
+    Url,
+    Version,
 )
 
 INTERRUPTED = 130
@@ -29,6 +32,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def potluck(*, version: Version = False) -> None:
+    """Take what stands before the command."""
 
 
 @app.command(epilog=epilog("serve"))
@@ -44,7 +52,7 @@ def serve(
 
 
 @app.command(epilog=epilog("chat"))
-def chat(
+def chat(  # noqa: PLR0913 - each is an option of its own
     message: Annotated[
         str | None, typer.Argument(help="One question; none: a conversation.", show_default=False)
     ] = None,
@@ -52,21 +60,30 @@ def chat(
     thread: Thread = None,
     last: Last = False,
     model: Model = None,
-    url: Annotated[
-        str | None, typer.Option(help="Server to talk to; default: the one on this data folder.")
-    ] = None,
+    url: Url = None,
+    as_json: Json = False,
 ) -> None:
     """Talk with the agent: its answer, and what it does for it.
 
     What comes through a pipe belongs to the question. Only the answer goes to standard output.
     Exit code 4 if one question waits for your approval: go on with its thread.
     """
+    if thread is not None and last:
+        raise typer.BadParameter("Either --thread or --last, not both.")
     from potluck.settings import Settings  # noqa: PLC0415 - quick --help
     from potluck.terminal.chat import chat as talk  # noqa: PLC0415 - quick --help
 
-    code = talk(Settings.load(), message=message, thread=thread, last=last, model=model, url=url)
-    if code:
-        raise typer.Exit(code)
+    raise typer.Exit(
+        talk(
+            Settings.load(),
+            message=message,
+            thread=thread,
+            last=last,
+            model=model,
+            url=url,
+            as_json=as_json,
+        )
+    )
 
 
 @app.command(epilog=epilog("check"))
@@ -88,7 +105,7 @@ def check(
 
     facts = look(calls=not no_calls)
     if as_json:
-        _print_json({"ok": works(facts), "facts": [asdict(fact) for fact in facts]})
+        print_json({"ok": works(facts), "facts": [asdict(fact) for fact in facts]})
     else:
         print_facts(facts, Console(highlight=False))
     if not works(facts):
@@ -122,7 +139,7 @@ def models(
         return
     rows = look(Settings.load())
     if as_json:
-        _print_json([asdict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
     else:
         print_models(rows, Console(highlight=False))
 
@@ -140,12 +157,10 @@ def _refresh(*, as_json: bool) -> None:
 
     changes = refresh(Settings.load(), Console(stderr=True))
     if as_json:
-        _print_json(as_values(changes))
+        print_json(as_values(changes))
     else:
         print_changes(changes, Console(highlight=False))
-    code = exit_code(changes)
-    if code:
-        raise typer.Exit(code)
+    raise typer.Exit(exit_code(changes))
 
 
 @app.command(epilog=epilog("usage"))
@@ -169,53 +184,24 @@ def usage(
     if resume is not None and cancel is not None:
         raise typer.BadParameter("Either --resume or --cancel, not both.")
     settings = Settings.load()
-    if resume is not None:
-        tried = parts.resume(settings, resume)
-        typer.echo(f"Thread {tried} is tried again now; `potluck usage` lists it if it must wait.")
-        return
-    if cancel is not None:
-        typer.echo(f"Thread {parts.cancel(settings, cancel)} waits no longer.")
+    if resume is not None or cancel is not None:
+        done = (
+            parts.resume(settings, resume)
+            if resume is not None
+            else parts.cancel(settings, cancel or "")
+        )
+        if as_json:
+            print_json(asdict(done))
+        else:
+            typer.echo(str(done))
         return
     report = parts.usage(settings, days=days)
     if as_json:
-        _print_json(report.model_dump(mode="json"))
+        print_json(report.model_dump(mode="json"))
     else:
         print_usage(report, Console(highlight=False))
     if report.is_out:
         raise typer.Exit(3)
-
-
-@app.command(epilog=epilog("notes"))
-def notes(
-    *,
-    as_json: Json = False,
-    forget: Annotated[
-        str | None, typer.Option(metavar="ID", help="Delete the note with this id.")
-    ] = None,
-    user: Annotated[
-        str, typer.Option(help="Whose: a key's name, or KEY/USER; default: the first key's.")
-    ] = "",
-) -> None:
-    """Show what the agent was told to remember, with the id of each note."""
-    from potluck.settings import Settings  # noqa: PLC0415 - quick --help
-    from potluck.terminal import notes as parts  # noqa: PLC0415 - quick --help
-
-    settings = Settings.load()
-    if forget is not None:
-        gone = parts.forget(settings, forget, user)
-        if as_json:
-            _print_json(asdict(gone))
-        else:
-            typer.echo(f"Forgotten: {gone.text}")
-        return
-    kept = parts.notes(settings, user)
-    if as_json:
-        _print_json([asdict(note) for note in kept])
-        return
-    for note in kept:
-        typer.echo(f"{note.id}  {note.text}")
-    if not kept:
-        typer.echo('Nothing is noted. Tell the agent: "Remember that ..."', err=True)
 
 
 @app.command(epilog=epilog("simulate"))
@@ -276,7 +262,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of its own
     )
     results = evaluation.evaluate(Settings.load(), wanted, Console(stderr=True))
     if as_json:
-        _print_json(evaluation.as_values(results))
+        print_json(evaluation.as_values(results))
     else:
         print_results(results, Console(highlight=False))
     if not all(result.finished for result in results):
@@ -286,16 +272,17 @@ def evaluate(  # noqa: PLR0913 - each is an option of its own
 app.add_typer(data_commands)
 
 
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
-
-
 def main() -> None:
     """Run the command line; an error of ours ends as one readable line and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Where it takes no UTF-8, one character must not cost the whole answer
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except PotluckError as error:
-        typer.echo(f"potluck: {error}", err=True)
+        from potluck.terminal.screen import printable  # noqa: PLC0415 - quick --help
+
+        typer.echo(printable(f"potluck: {error}"), err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -1,6 +1,7 @@
-"""The commands of `potluck` for what it keeps: prune, backup, restore."""
+"""The commands of `potluck` for what it keeps: notes, prune, backup, restore."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,47 @@ from potluck.terminal.options import Json
 
 commands = typer.Typer()
 
+
+def print_json(value: object) -> None:
+    """What `--json` prints."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+
+
+@commands.command(epilog=epilog("notes"))
+def notes(
+    *,
+    as_json: Json = False,
+    forget: Annotated[
+        str | None, typer.Option(metavar="ID", help="Delete the note with this id.")
+    ] = None,
+    user: Annotated[
+        str, typer.Option(help="Whose: a key's name, or KEY/USER; default: the first key's.")
+    ] = "",
+) -> None:
+    """Show what the agent was told to remember, with the id of each note."""
+    from potluck.settings import Settings  # noqa: PLC0415 - quick --help
+    from potluck.terminal import notes as parts  # noqa: PLC0415 - quick --help
+    from potluck.terminal.screen import printable  # noqa: PLC0415 - quick --help
+
+    settings = Settings.load()
+    if forget is not None:
+        gone = parts.forget(settings, forget, user)
+        if as_json:
+            print_json(asdict(gone))
+        else:
+            typer.echo(printable(f"Forgotten: {gone.text}"))
+        return
+    kept = parts.notes(settings, user)
+    if as_json:
+        print_json([asdict(note) for note in kept])
+        return
+    for note in kept:
+        typer.echo(printable(f"{note.id}  {note.text}"))
+    if not kept:
+        typer.echo('Nothing is noted. Tell the agent: "Remember that ..."', err=True)
 
 
 @commands.command(epilog=epilog("prune"))
@@ -34,7 +75,7 @@ def prune(
 
     swept = parts.prune(Settings.load(), dry=dry_run)
     if as_json:
-        typer.echo(json.dumps({"dry_run": dry_run, "swept": as_values(swept)}, indent=2))
+        print_json({"dry_run": dry_run, "swept": as_values(swept)})
     else:
         parts.print_swept(swept, Console(highlight=False), dry=dry_run)
 

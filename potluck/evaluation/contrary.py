@@ -2,14 +2,12 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from potluck.evaluation import forms
 from potluck.evaluation.luck import Luck
-from potluck.evaluation.situation import situation_in
+from potluck.evaluation.situation import Situation
 from potluck.evaluation.strong import StrongModel, bound_tool
-from potluck.evaluation.task import Task
-from potluck.simulator import default_replies
 from potluck.simulator.reply import Reply
 from potluck.simulator.request import ModelRequest, ToolCall
 
@@ -18,25 +16,15 @@ SPOILT = 0.5
 TOO_MANY = 20
 
 
-@dataclass(slots=True)
-class ContraryModel:
+@dataclass(frozen=True)
+class ContraryModel(StrongModel):
     """Spoils a moment when it meets it first; the second time it does what is right."""
 
-    tasks: Sequence[Task]
-    seed: int = 0
-    luck: Luck = field(init=False)
-    strong: StrongModel = field(init=False)
+    luck: Luck
 
-    def __post_init__(self) -> None:
-        self.luck = Luck(self.seed)
-        self.strong = StrongModel(self.tasks)
-
-    def __call__(self, request: ModelRequest) -> Reply:
+    def reply(self, request: ModelRequest, situation: Situation) -> Reply:
         """The wrong thing first, then what the strong model would say."""
-        situation = situation_in(request, self.tasks)
-        if situation is None:
-            return default_replies.answer(request)
-        right = self.strong.reply(request, situation)
+        right = super().reply(request, situation)
         dice, times = self.luck.dice(request, situation)
         if times or dice.random() > SPOILT:
             return right

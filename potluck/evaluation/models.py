@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from potluck.evaluation.contrary import ContraryModel
+from potluck.evaluation.luck import Luck
 from potluck.evaluation.strong import StrongModel
 from potluck.evaluation.task import Task
 from potluck.evaluation.weak import WeakModel
@@ -22,6 +23,6 @@ def scripted_model(kind: ModelKind, tasks: Sequence[Task], *, seed: int = 0) -> 
         case "strong":
             return StrongModel(tasks)
         case "weak":
-            return WeakModel(tasks, seed=seed)
+            return WeakModel(tasks, Luck(seed))
         case "contrary":
-            return ContraryModel(tasks, seed=seed)
+            return ContraryModel(tasks, Luck(seed))

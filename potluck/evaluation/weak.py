@@ -2,14 +2,12 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from potluck.evaluation.luck import Luck
-from potluck.evaluation.situation import FAILED, Situation, situation_in
+from potluck.evaluation.situation import FAILED, Situation
 from potluck.evaluation.strong import StrongModel, bound_tool
-from potluck.evaluation.task import Task
-from potluck.simulator import default_replies
 from potluck.simulator.reply import Reply
 from potluck.simulator.request import ModelRequest, ToolCall
 
@@ -37,27 +35,17 @@ BREAK_OUT = 0.25
 TOLD_FACTOR = 0.4
 
 
-@dataclass(slots=True)
-class WeakModel:
+@dataclass(frozen=True)
+class WeakModel(StrongModel):
     """Slips now and then, the same way for the same seed; does better once it is told."""
 
-    tasks: Sequence[Task]
-    seed: int = 0
-    luck: Luck = field(init=False)
-    strong: StrongModel = field(init=False)
+    luck: Luck
 
-    def __post_init__(self) -> None:
-        self.luck = Luck(self.seed)
-        self.strong = StrongModel(self.tasks)
-
-    def __call__(self, request: ModelRequest) -> Reply:
+    def reply(self, request: ModelRequest, situation: Situation) -> Reply:
         """What the strong model would say, or a slip."""
-        situation = situation_in(request, self.tasks)
-        if situation is None:
-            return default_replies.answer(request)
-        right = self.strong.reply(request, situation)
+        right = super().reply(request, situation)
         dice, _ = self.luck.dice(request, situation)
-        again = _stuck(request, situation, right)
+        again = _stuck(request, situation)
         if again is not None and dice.random() > BREAK_OUT:
             return again
         slip = _drawn(_slips(request, right), dice, factor=_factor(request))
@@ -84,9 +72,8 @@ def _drawn(slips: Mapping[str, float], dice: random.Random, *, factor: float) ->
     return None
 
 
-def _stuck(request: ModelRequest, situation: Situation, right: Reply) -> Reply | None:
+def _stuck(request: ModelRequest, situation: Situation) -> Reply | None:
     """The last call once more, if it was made twice already with the same result and no word."""
-    del right
     if len(situation.calls) < 2 or not request.tools:
         return None
     (*_, before, last), (*_, told_before, told) = situation.calls, situation.results

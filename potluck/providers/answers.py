@@ -88,9 +88,14 @@ def reasoning_of(message: BaseMessage) -> str:
         told = message.additional_kwargs.get(key)
         if isinstance(told, str) and told:
             return told
-    if isinstance(message.content, str):
+    return thoughts_in(message.content)
+
+
+def thoughts_in(content: str | Sequence[str | Mapping[str, object]]) -> str:
+    """What the blocks of an answer hold of the model's thoughts."""
+    if isinstance(content, str):
         return ""
-    blocks = [block for block in message.content if isinstance(block, dict)]
+    blocks = [block for block in content if isinstance(block, Mapping)]
     return "".join(str(b.get("reasoning") or b.get("thinking") or "") for b in blocks)
 
 

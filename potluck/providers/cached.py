@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import (
@@ -22,7 +22,7 @@ from potluck.cache.entry import Entry
 from potluck.cache.key import Conditions, family_of, is_of_family, request_key
 from potluck.cache.responses import Asker, CacheMode, Question, ResponseCache
 from potluck.cache.store import CacheOptions
-from potluck.errors import PotluckError
+from potluck.providers.async_runnable import AsyncRunnable, Keywords
 from potluck.providers.catalog import Optimization
 from potluck.providers.replay import Replay, entry_of
 from potluck.quota.calls import CallRecord, Recorder
@@ -90,8 +90,8 @@ def _is_for(call: CacheableCall, cache: ResponseCache, options: Mapping[str, obj
     return call.cache == "always" or not isinstance(heat, int | float) or heat <= 0
 
 
-class CachedChain(Runnable[LanguageModelInput, AIMessage]):
-    """Asks the cache first; asynchronous only."""
+class CachedChain(AsyncRunnable[LanguageModelInput, AIMessage]):
+    """Asks the cache first. Raises what the chain raises."""
 
     def __init__(
         self,
@@ -106,59 +106,38 @@ class CachedChain(Runnable[LanguageModelInput, AIMessage]):
         self._options = options
         self._family = family_of(call.only or call.prefer)
 
-    def invoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002, ARG002 # Runnable's own signature
-        config: RunnableConfig | None = None,  # noqa: ARG002 # Runnable's own signature
-        **kwargs: Any,  # noqa: ARG002 # Any: Runnable's own signature
+    async def _answer(
+        self, asked: LanguageModelInput, config: RunnableConfig | None, keywords: Keywords
     ) -> AIMessage:
-        """Refuse: nothing here works synchronously."""
-        raise PotluckError("Models are called asynchronously here.", fix="Use ainvoke or astream.")
-
-    async def ainvoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002 # Runnable's own signature
-        config: RunnableConfig | None = None,
-        **kwargs: Any,  # Any: Runnable's own signature
-    ) -> AIMessage:
-        """The answer, from the cache or from a model. Raises what the chain raises."""
         began_s = asyncio.get_running_loop().time()
-        question = self._question(input, config, kwargs)
+        question = self._question(asked, config, keywords)
         if question is None:
-            return await self._ask().ainvoke(input, config, **kwargs)
+            return await self._ask().ainvoke(asked, config, **keywords)
         async with self._desk.cache.turn(question) as turn:
             if turn.entry is not None:
-                answer = await Replay(entry=turn.entry).ainvoke(input, config)
+                answer = await Replay(entry=turn.entry).ainvoke(asked, config)
                 self._note(turn.entry, began_s, first_s=None)
                 return answer
-            answer = await self._ask().ainvoke(input, config, **kwargs)
+            answer = await self._ask().ainvoke(asked, config, **keywords)
             entry = self._entry(answer)
             if entry is not None:
                 turn.keep(entry)
             return answer
 
-    async def astream(
-        self,
-        input: LanguageModelInput,  # noqa: A002 # Runnable's own signature
-        config: RunnableConfig | None = None,
-        **kwargs: Any,  # Any: Runnable's own signature
-    ) -> AsyncIterator[AIMessage]:
-        """The answer in chunks, the last of which says so. Raises what the chain raises."""
-        question = self._question(input, config, kwargs)
+    def _stream(
+        self, asked: LanguageModelInput, config: RunnableConfig | None, keywords: Keywords
+    ) -> AsyncGenerator[AIMessage]:
+        question = self._question(asked, config, keywords)
         if question is None:
-            stream = _generator(self._ask().astream(input, config, **kwargs))
-        else:
-            stream = self._stream(question, input, config, kwargs)
-        async with aclosing(stream) as chunks:
-            async for chunk in chunks:
-                yield chunk
+            return _generator(self._ask().astream(asked, config, **keywords))
+        return self._stream_for(question, asked, config, keywords)
 
-    async def _stream(
+    async def _stream_for(
         self,
         question: Question,
         asked: LanguageModelInput,
         config: RunnableConfig | None,
-        keywords: Mapping[str, Any],  # Any: Runnable's own signature
+        keywords: Keywords,
     ) -> AsyncGenerator[AIMessage]:
         began_s = asyncio.get_running_loop().time()
         async with self._desk.cache.turn(question) as turn:
@@ -183,10 +162,7 @@ class CachedChain(Runnable[LanguageModelInput, AIMessage]):
                 self._note(turn.entry, began_s, first_s=first_s)
 
     def _question(
-        self,
-        asked: LanguageModelInput,
-        config: RunnableConfig | None,
-        keywords: Mapping[str, Any],  # Any: Runnable's own signature
+        self, asked: LanguageModelInput, config: RunnableConfig | None, keywords: Keywords
     ) -> Question | None:
         """The call as the cache takes it; None when it cannot tell what is asked."""
         key = request_key(

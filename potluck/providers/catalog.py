@@ -140,6 +140,7 @@ class UsageHistory:
     """limits.yaml `usage`: how long single calls are kept; their daily sums outlive them."""
 
     keep_days: int = 90
+    keep_sums_days: int = 1095
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +153,14 @@ class Retention:
     checkpoints_per_thread: int = 200
     run_days: int = 90
     runs_megabytes: float = 2048.0
+    responses_days: int = 30
     responses_megabytes: float = 1024.0
     usage_megabytes: float = 1024.0
     workspace_days: int = 365
     workspaces_megabytes: float = 20_480.0
     parked_days: int = 30
     parked_runs: int = 10_000
+    log_megabytes: float = 64.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,9 +72,10 @@ class ParkingForm(Form):
 
 
 class UsageForm(Form):
-    """How long single calls are kept."""
+    """How long single calls are kept, and their daily sums."""
 
     keep_days: Annotated[int, Field(gt=0, description="a whole number above 0, such as 90")] = 90
+    keep_sums_days: Days = 1095
 
 
 class RetentionForm(Form):
@@ -86,12 +87,14 @@ class RetentionForm(Form):
     checkpoints_per_thread: Most = 200
     run_days: Days = 90
     runs_megabytes: Megabytes = 2048.0
+    responses_days: Days = 30
     responses_megabytes: Megabytes = 1024.0
     usage_megabytes: Megabytes = 1024.0
     workspace_days: Days = 365
     workspaces_megabytes: Megabytes = 20_480.0
     parked_days: Days = 30
     parked_runs: Most = 10_000
+    log_megabytes: Megabytes = 64.0
 
 
 class LimitsFile(Form):

@@ -23,6 +23,7 @@ from potluck.providers.backend import Backend
 from potluck.providers.call_span import begin_call, end_call
 from potluck.providers.dialects import MARKS, Keywords, to_vendor
 from potluck.providers.draft import Draft
+from potluck.providers.endings import fault_of_end, fault_of_nothing
 from potluck.providers.errors import classify
 from potluck.providers.failures import read_failure
 from potluck.providers.history import repaired
@@ -36,9 +37,6 @@ from potluck.providers.terms import Terms
 from potluck.providers.watch import Watch
 from potluck.quota.limiter import Limiter
 from potluck.quota.windows import Amounts
-
-_DONE = frozenset({"stop", "end_turn", "eos", "stop_sequence"})
-_FILTERED = frozenset({"content_filter", "safety", "prohibited_content", "blocklist", "recitation"})
 
 
 class Link(AsyncChatModel):
@@ -89,7 +87,7 @@ class Link(AsyncChatModel):
             generation = result.generations[0]
             attempt.note(generation)
             if not answers.is_answer(generation.message):
-                raise self._empty(answers.finish_reason(generation))
+                raise self._error(fault_of_nothing(answers.finish_reason(generation)))
             answers.strip_marks(generation)
             reason = answers.finish_reason(generation)
             given = cast("AIMessage", generation.message)
@@ -133,7 +131,9 @@ class Link(AsyncChatModel):
                     attempt.say(begun=draft.said)
                     for message in ready:
                         yield message
-            self._check_end(draft, may_be_empty=may_be_empty)
+            fault = fault_of_end(draft, may_be_empty=may_be_empty)
+            if fault is not None:
+                raise self._error(fault)
             held = draft.held()
             if held is not None:
                 yield mended(held, offer, self.backend.model, reason=draft.finish_reason)
@@ -180,7 +180,7 @@ class Link(AsyncChatModel):
             # The model is not to blame for the time that others took
             scope = ErrorScope.MODEL if patience_s >= longest_s else ErrorScope.REQUEST
             message = f"it said nothing for {patience_s:.3g} s"
-            raise self._error(ErrorKind.TIMEOUT, message, scope) from error
+            raise self._error(ProviderFault(ErrorKind.TIMEOUT, scope, message)) from error
 
     def _history(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         """The conversation as this model takes it, whoever answered before."""
@@ -201,30 +201,9 @@ class Link(AsyncChatModel):
         model = self.backend.model
         answers.sign(message, provider=model.provider, model=model.id, dialect=self.dialect)
 
-    def _check_end(self, draft: Draft, *, may_be_empty: bool) -> None:
-        """Raise ProviderError unless the stream ended because the answer did."""
-        reason = draft.finish_reason
-        if reason == "error" or (draft.said and not reason):
-            raise self._error(
-                ErrorKind.NETWORK, "its stream ended in the middle of the answer", ErrorScope.MODEL
-            )
-        nothing_to_add = may_be_empty and reason in _DONE
-        if not draft.is_answer and not nothing_to_add:
-            raise self._empty(reason)
-
-    def _empty(self, reason: str) -> ProviderError:
-        if reason in _FILTERED:
-            return self._error(ErrorKind.CONTENT_FILTER, "the provider's filter held the answer")
-        if reason == "malformed_function_call":
-            return self._error(ErrorKind.BAD_TOOL_CALL, "the model wrote a tool call without form")
-        ended = f" (it ended with {reason})" if reason else ""
-        return self._error(ErrorKind.EMPTY, f"the answer was empty{ended}")
-
-    def _error(
-        self, kind: ErrorKind, message: str, scope: ErrorScope = ErrorScope.REQUEST
-    ) -> ProviderError:
+    def _error(self, fault: ProviderFault) -> ProviderError:
         model = self.backend.model
-        return ProviderError(model.provider, model.id, ProviderFault(kind, scope, message))
+        return ProviderError(model.provider, model.id, fault)
 
     @asynccontextmanager
     async def _attempt(
@@ -266,7 +245,7 @@ class Link(AsyncChatModel):
         tokens = estimate.of("tokens")
         if model.context is not None and tokens > model.context:
             message = f"about {tokens:.0f} tokens are more than its context of {model.context}"
-            raise self._error(ErrorKind.TOO_LARGE, message)
+            raise self._error(ProviderFault(ErrorKind.TOO_LARGE, ErrorScope.REQUEST, message))
         reservation = self.terms.reservation or await self.limiter.reserve(
             self.backend.deployment, estimate, priority=self.terms.priority
         )
@@ -299,8 +278,7 @@ class Link(AsyncChatModel):
         self.limiter.learn(self.backend.deployment, stated, refused=refused)
         if attempt.begun and found.fault.scope is ErrorScope.PROVIDER:
             # One connection broke, to a provider that can be reached
-            fault = replace(found.fault, scope=ErrorScope.MODEL)
-            return ProviderError(model.provider, model.id, fault)
+            return self._error(replace(found.fault, scope=ErrorScope.MODEL))
         return found
 
     def _report(self, failure: ProviderError | None, *, answered: bool) -> None:

@@ -1,10 +1,10 @@
 """A chain that is watched: one span for each call of it, and a word on who answered in the end."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage
@@ -12,7 +12,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from opentelemetry.trace import Span
 
 from potluck import telemetry
-from potluck.errors import ChainError, PotluckError, ProviderError
+from potluck.errors import ChainError, ProviderError
+from potluck.providers.async_runnable import AsyncRunnable, Keywords
 from potluck.providers.catalog import OFFLINE
 from potluck.providers.course import Course
 
@@ -35,8 +36,8 @@ class ChainRecord:
 Listener = Callable[[ChainRecord], None]
 
 
-class Observed(Runnable[LanguageModelInput, AIMessage]):
-    """Passes every call on, and tells the listeners how it ended; asynchronous only."""
+class Observed(AsyncRunnable[LanguageModelInput, AIMessage]):
+    """Passes every call on, and tells the listeners how it ended. Raises what the chain raises."""
 
     def __init__(
         self,
@@ -48,45 +49,20 @@ class Observed(Runnable[LanguageModelInput, AIMessage]):
         self._course = course
         self._listeners = listeners
 
-    def invoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002, ARG002 # Runnable's own signature
-        config: RunnableConfig | None = None,  # noqa: ARG002 # Runnable's own signature
-        **kwargs: Any,  # noqa: ARG002 # Any: Runnable's own signature
+    async def _answer(
+        self, asked: LanguageModelInput, config: RunnableConfig | None, keywords: Keywords
     ) -> AIMessage:
-        """Refuse: nothing here works synchronously."""
-        raise PotluckError("Models are called asynchronously here.", fix="Use ainvoke or astream.")
-
-    async def ainvoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002 # Runnable's own signature
-        config: RunnableConfig | None = None,
-        **kwargs: Any,  # Any: Runnable's own signature
-    ) -> AIMessage:
-        """The chain's answer. Raises what it raises."""
-        watch = _Watch(self._course, self._listeners)
-        try:
+        with self._watched() as watch:
             with telemetry.current(watch.span):
-                answer = await self._inner.ainvoke(input, config, **kwargs)
+                answer = await self._inner.ainvoke(asked, config, **keywords)
             watch.hear(answer)
-            watch.is_whole = True
-        except Exception as error:
-            watch.error = error
-            raise
-        finally:
-            watch.end()
-        return answer
+            return answer
 
-    async def astream(
-        self,
-        input: LanguageModelInput,  # noqa: A002 # Runnable's own signature
-        config: RunnableConfig | None = None,
-        **kwargs: Any,  # Any: Runnable's own signature
-    ) -> AsyncIterator[AIMessage]:
-        """The chain's answer in chunks. Raises what it raises."""
-        watch = _Watch(self._course, self._listeners)
-        inner = cast("AsyncGenerator[AIMessage]", self._inner.astream(input, config, **kwargs))
-        try:
+    async def _stream(
+        self, asked: LanguageModelInput, config: RunnableConfig | None, keywords: Keywords
+    ) -> AsyncGenerator[AIMessage]:
+        inner = cast("AsyncGenerator[AIMessage]", self._inner.astream(asked, config, **keywords))
+        with self._watched() as watch:
             async with (
                 aclosing(inner),
                 aclosing(telemetry.each_within(watch.span, inner)) as chunks,
@@ -94,6 +70,13 @@ class Observed(Runnable[LanguageModelInput, AIMessage]):
                 async for chunk in chunks:
                     watch.hear(chunk)
                     yield chunk
+
+    @contextmanager
+    def _watched(self) -> Iterator["_Watch"]:
+        """A call, of whose end the listeners are told however it ends."""
+        watch = _Watch(self._course, self._listeners)
+        try:
+            yield watch
             watch.is_whole = True
         except Exception as error:
             watch.error = error

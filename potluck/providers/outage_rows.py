@@ -1,7 +1,7 @@
 """Outages in PostgreSQL, where all replicas see them."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 
 from psycopg.rows import class_row
@@ -68,20 +68,11 @@ async def read_outages(pool: Pool, now: datetime) -> list[OutageRow]:
 
 
 async def write_outages(
-    pool: Pool, rows: Sequence[OutageRow], gone: Iterable[Spot], *, over: datetime
+    pool: Pool, rows: Iterable[OutageRow], gone: Iterable[Spot], *, over: datetime
 ) -> None:
     """Keep and drop outages; drop, too, what ended before `over`."""
     async with pool.connection() as connection, connection.transaction():
         async with connection.cursor() as cursor:
             await cursor.executemany(_REMOVE, list(gone))
-            await cursor.executemany(
-                _WRITE,
-                [
-                    (
-                        row.provider, row.model, row.key_id, row.kind, row.scope, row.message,
-                        row.status, row.until, row.noted_at,
-                    )
-                    for row in rows
-                ],
-            )  # fmt: skip
+            await cursor.executemany(_WRITE, [astuple(row) for row in rows])
         await connection.execute(_CLEAR, [over])

@@ -1,13 +1,12 @@
 """How far estimates of tokens are off, learned per model from what its calls really used."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
-from datetime import datetime
 
 from potluck.pool import Pool
+from potluck.quota.shared_rows import SharedRows
 from potluck.quota.windows import Amounts
-from potluck.quota.write_behind import REFRESH_S, WriteBehind
 
 # A mean over about so many of the latest calls
 _MEMORY = 30
@@ -70,47 +69,17 @@ class _Correction:
     output: _Ratio = _Ratio()
 
 
-class Estimates:
-    """Corrects estimates by experience. `note` and `correct` never wait; rows are written behind.
+class Estimates(SharedRows[str, _Correction]):
+    """Corrects estimates by experience, per model. `note` and `correct` never wait.
 
     An estimate of 0 stays 0.
     """
 
-    def __init__(self, *, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._corrections: dict[str, _Correction] = {}
-        self._changed: set[str] = set()
-        self._pool: Pool | None = None
-        self._behind: WriteBehind | None = None
-
-    @classmethod
-    async def open(
-        cls, pool: Pool | None, *, clock: Callable[[], datetime], refresh_s: float = REFRESH_S
-    ) -> "Estimates":
-        """What is known so far; without a pool nothing is, and nothing is kept.
-
-        Raises psycopg.Error when the table cannot be read.
-        """
-        estimates = cls(clock=clock)
-        if pool is not None:
-            estimates._pool = pool
-            await estimates._refresh()
-            estimates._behind = WriteBehind(
-                "the correction of estimates",
-                estimates._flush,
-                estimates._refresh,
-                refresh_s=refresh_s,
-            )
-        return estimates
-
-    async def aclose(self) -> None:
-        """Write what was not written yet; the pool stays open."""
-        if self._behind is not None:
-            await self._behind.aclose()
+    subject = "the correction of estimates"
 
     def correct(self, ref: str, estimate: Amounts) -> Amounts:
         """The estimate as experience with the model has it."""
-        known = self._corrections.get(ref)
+        known = self._known.get(ref)
         if known is None:
             return estimate
         return replace(
@@ -122,46 +91,42 @@ class Estimates:
 
     def note(self, ref: str, estimated: Amounts, actual: Amounts) -> None:
         """A call that was estimated so, before correction, used that."""
-        before = self._corrections.get(ref, _Correction())
+        before = self._known.get(ref, _Correction())
         after = _Correction(
             _after(before.input, estimated.input_tokens, actual.input_tokens),
             _after(before.output, estimated.output_tokens, actual.output_tokens),
         )
         if after == before:
             return
-        self._corrections[ref] = after
-        self._changed.add(ref)
-        if self._behind is not None:
-            self._behind.wake()
+        self._known[ref] = after
+        self._mark(ref)
 
-    async def _flush(self) -> None:
-        if self._pool is None or not self._changed:
-            return
-        written = {ref: self._corrections[ref] for ref in sorted(self._changed)}
-        now = self._clock()
-        rows = [
-            (ref, *astuple(known.input), *astuple(known.output), now)
-            for ref, known in written.items()
-        ]
-        async with self._pool.connection() as connection, connection.cursor() as cursor:
-            await cursor.executemany(_WRITE, rows)
-        self._changed -= {ref for ref, known in written.items() if self._corrections[ref] is known}
-
-    async def _refresh(self) -> None:
-        """Take over what other replicas know of models whose calls they have seen more of."""
-        if self._pool is None:
-            return
-        await self._flush()
-        async with self._pool.connection() as connection:
+    async def _read(self, pool: Pool) -> dict[str, _Correction]:
+        async with pool.connection() as connection:
             cursor = await connection.execute(_READ)
             rows = await cursor.fetchall()
-        for ref, calls, mean, deviation, output_calls, output_mean, output_deviation, _ in rows:
-            own = self._corrections.get(ref)
-            if own is None or own.input.calls < calls:
-                self._corrections[ref] = _Correction(
-                    _Ratio(calls, mean, deviation),
-                    _Ratio(output_calls, output_mean, output_deviation),
-                )
+        return {
+            ref: _Correction(_Ratio(*figures[:3]), _Ratio(*figures[3:]))
+            for ref, *figures, _ in rows
+        }
+
+    async def _write(
+        self, pool: Pool, rows: Mapping[str, _Correction], gone: Iterable[str]
+    ) -> None:
+        del gone
+        now = self._clock()
+        figures = [
+            (ref, *astuple(known.input), *astuple(known.output), now) for ref, known in rows.items()
+        ]
+        async with pool.connection() as connection, connection.cursor() as cursor:
+            await cursor.executemany(_WRITE, figures)
+
+    def _take_over(self, found: dict[str, _Correction]) -> None:
+        """Know it of models whose calls others have seen more of."""
+        for ref, theirs in found.items():
+            own = self._known.get(ref)
+            if own is None or own.input.calls < theirs.input.calls:
+                self._known[ref] = theirs
 
 
 def _after(ratio: _Ratio, estimated: float, actual: float) -> _Ratio:

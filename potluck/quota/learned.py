@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -16,8 +16,8 @@ from potluck.quota.lesson_rows import read_lessons, write_lessons
 from potluck.quota.lessons import Lesson, Refusal, grown, guess, last_end, revise
 from potluck.quota.limits import REFILL
 from potluck.quota.places import Place, counts_calls, find_use, place_of
+from potluck.quota.shared_rows import SharedRows
 from potluck.quota.windows import Deployment, StatedLimit, Use, Window
-from potluck.quota.write_behind import REFRESH_S, WriteBehind
 
 # A known limit is not lowered by one refusal without a reason, but by two so soon after another
 _SOON = timedelta(hours=1)
@@ -41,47 +41,19 @@ class _Answer:
         return self.question == question and (self.until is None or now < self.until)
 
 
-class Learned:
-    """The lessons of all accounts. `note` and `apply` never wait; rows are written behind.
+class Learned(SharedRows[str, Lesson]):
+    """The lessons of all accounts, by their ids. `note` and `apply` never wait."""
 
-    Without a pool, what is learned is forgotten with the process.
-    """
+    subject = "what was learned of limits"
 
-    def __init__(self, lessons: Sequence[Lesson] = (), *, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._lessons = {lesson.id: lesson for lesson in lessons}
+    def __init__(self, *, clock: Callable[[], datetime]) -> None:
+        super().__init__(clock=clock)
         self._answers: dict[Deployment, _Answer] = {}
         self.version = 0
         self._flows = Flows()
         self._refused_at: dict[str, datetime] = {}
         self._written_at: dict[str, datetime] = {}
         self._caught_up_s: dict[str, float] = {}
-        self._changed: set[str] = set()
-        self._forgotten: set[str] = set()
-        self._pool: Pool | None = None
-        self._behind: WriteBehind | None = None
-
-    @classmethod
-    async def open(
-        cls, pool: Pool | None, *, clock: Callable[[], datetime], refresh_s: float = REFRESH_S
-    ) -> "Learned":
-        """What any replica has learned so far; what others learn is read every `refresh_s`.
-
-        Raises psycopg.Error when the tables cannot be read.
-        """
-        if pool is None:
-            return cls(clock=clock)
-        learned = cls(await read_lessons(pool), clock=clock)
-        learned._pool = pool
-        learned._behind = WriteBehind(
-            "what was learned of limits", learned._flush, learned._refresh, refresh_s=refresh_s
-        )
-        return learned
-
-    async def aclose(self) -> None:
-        """Write what was not written yet; the pool stays open."""
-        if self._behind is not None:
-            await self._behind.aclose()
 
     def lags(self, account: str) -> bool:
         """Whether others' lessons on the account were not read for a while."""
@@ -95,16 +67,16 @@ class Learned:
         self._caught_up_s[account] = time.monotonic()
         with contextlib.suppress(psycopg.Error, TimeoutError, OSError):
             async with asyncio.timeout(_CATCH_UP_S):
-                self._take_over(await read_lessons(self._pool, account))
+                self._believe(await read_lessons(self._pool, account))
 
     def last_end(self, account: str) -> datetime | None:
         """When limits of its minutes ended that are not believed any more; None: there are none."""
-        return last_end(self._lessons.values(), account, self._clock())
+        return last_end(self._known.values(), account, self._clock())
 
     def lessons(self) -> list[Lesson]:
         """Everything that is believed now, for people to see."""
         now = self._clock()
-        return [lesson for lesson in self._lessons.values() if lesson.holds(now)]
+        return [lesson for lesson in self._known.values() if lesson.holds(now)]
 
     def note(
         self, deployment: Deployment, stated: Sequence[StatedLimit], *, uses: Sequence[Use]
@@ -122,7 +94,7 @@ class Learned:
             if one.limit is None and one.remaining is None:
                 self._guess(one, use, uses, place, now)
                 continue
-            lesson = revise(self._lessons.get(place.id), one, place, now)
+            lesson = revise(self._known.get(place.id), one, place, now)
             if lesson is not None:
                 self._keep(replace(lesson, reset=self._flows.reset(lesson, one)), now)
             used = self._used(one, use, place)
@@ -164,7 +136,7 @@ class Learned:
         ]
         ends = [
             lesson.expires_at
-            for lesson in self._lessons.values()
+            for lesson in self._known.values()
             if lesson.account == deployment.account and lesson.expires_at and lesson.holds(now)
         ]
         found.extend(lesson.window() for lesson in lessons.values())
@@ -180,7 +152,7 @@ class Learned:
     ) -> list[Lesson]:
         own = [
             lesson
-            for lesson in self._lessons.values()
+            for lesson in self._known.values()
             if lesson.account == deployment.account and lesson.model in (None, deployment.model)
         ]
         if checked_on is None:
@@ -190,11 +162,11 @@ class Learned:
         for lesson in own:
             if lesson.confirmed_at.date() < latest:
                 self._forget(lesson)
-        return [lesson for lesson in own if lesson.id in self._lessons]
+        return [lesson for lesson in own if lesson.id in self._known]
 
     def _grow(self, deployment: Deployment, now: datetime) -> None:
         """Guesses that nothing spoke against for long enough make room for larger ones."""
-        for lesson in list(self._lessons.values()):
+        for lesson in list(self._known.values()):
             if lesson.account == deployment.account and not lesson.holds(now):
                 larger = grown(lesson, now)
                 if larger is not None:
@@ -217,7 +189,7 @@ class Learned:
             return
         calls = next((one.used for one in uses if counts_calls(one, use)), 0.0)
         refusal = Refusal(use, calls)
-        lesson = guess(self._lessons.get(place.id), stated, refusal, place, now)
+        lesson = guess(self._known.get(place.id), stated, refusal, place, now)
         if lesson is not None:
             self._keep(lesson, now)
 
@@ -227,7 +199,7 @@ class Learned:
         """The window and how much of it is used, as the provider has it."""
         if stated.remaining is None:
             return None
-        lesson = self._lessons.get(place.id)
+        lesson = self._known.get(place.id)
         window = use.window if use is not None else lesson.window() if lesson is not None else None
         if window is None:
             return None
@@ -244,57 +216,38 @@ class Learned:
         return window, used
 
     def _keep(self, lesson: Lesson, now: datetime) -> None:
-        before = self._lessons.get(lesson.id)
-        self._lessons[lesson.id] = lesson
+        before = self._known.get(lesson.id)
+        self._known[lesson.id] = lesson
         is_new = before is None or not before.holds(now) or before.says != lesson.says
         if is_new:
             self.version += 1
         written = self._written_at.get(lesson.id)
         if is_new or written is None or now - written > _REWRITE:
             self._written_at[lesson.id] = now
-            self._changed.add(lesson.id)
-            self._forgotten.discard(lesson.id)
-            self._wake()
+            self._mark(lesson.id)
 
     def _forget(self, lesson: Lesson) -> None:
-        del self._lessons[lesson.id]
+        self._drop(lesson.id)
         self.version += 1
-        self._changed.discard(lesson.id)
-        self._forgotten.add(lesson.id)
-        self._wake()
 
-    def _wake(self) -> None:
-        if self._behind is not None:
-            self._behind.wake()
+    async def _read(self, pool: Pool) -> dict[str, Lesson]:
+        return {lesson.id: lesson for lesson in await read_lessons(pool)}
 
-    async def _flush(self) -> None:
-        if self._pool is None:
-            return
-        changed, forgotten = set(self._changed), set(self._forgotten)
-        lessons = [self._lessons[name] for name in sorted(changed) if name in self._lessons]
-        await write_lessons(self._pool, lessons, forgotten)
-        written = {lesson.id for lesson in lessons if self._lessons.get(lesson.id) is lesson}
-        self._changed -= written | (changed - self._lessons.keys())
-        self._forgotten -= forgotten - self._lessons.keys()
+    async def _write(self, pool: Pool, rows: Mapping[str, Lesson], gone: Iterable[str]) -> None:
+        await write_lessons(pool, rows.values(), gone)
 
-    async def _refresh(self) -> None:
-        """Take over what other replicas have learned and forgotten."""
-        if self._pool is None:
-            return
-        if self._changed or self._forgotten:
-            await self._flush()
-        rows = await read_lessons(self._pool)
-        gone = self._lessons.keys() - {lesson.id for lesson in rows} - self._changed
+    def _take_over(self, found: dict[str, Lesson]) -> None:
+        gone = self._known.keys() - found.keys() - self._changed
         for name in gone:
-            del self._lessons[name]
+            del self._known[name]
         self.version += bool(gone)
-        self._take_over(rows)
+        self._believe(found.values())
 
-    def _take_over(self, rows: Iterable[Lesson]) -> None:
+    def _believe(self, lessons: Iterable[Lesson]) -> None:
         """Believe what others were told later than we."""
-        for lesson in rows:
-            own = self._lessons.get(lesson.id)
-            if lesson.id in self._forgotten or (own and own.confirmed_at >= lesson.confirmed_at):
+        for lesson in lessons:
+            own = self._known.get(lesson.id)
+            if lesson.id in self._gone or (own and own.confirmed_at >= lesson.confirmed_at):
                 continue
-            self._lessons[lesson.id] = lesson
+            self._known[lesson.id] = lesson
             self.version += own is None or own.says != lesson.says

@@ -1,9 +1,9 @@
 """Lessons in PostgreSQL, where all replicas see them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import astuple
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from potluck.pool import Pool
 from potluck.quota.lessons import Lesson
@@ -26,6 +26,7 @@ _WRITE = f"""
         confirmed_at = excluded.confirmed_at, expires_at = excluded.expires_at
     WHERE learned_limits.confirmed_at <= excluded.confirmed_at
 """  # noqa: S608 # our own constant
+_REMOVE = "DELETE FROM learned_limits WHERE id = ANY(%s)"
 
 
 async def read_lessons(pool: Pool, account: str | None = None) -> list[Lesson]:
@@ -35,16 +36,15 @@ async def read_lessons(pool: Pool, account: str | None = None) -> list[Lesson]:
         return [Lesson(*map(_in_utc, row)) for row in await rows.fetchall()]
 
 
-async def write_lessons(pool: Pool, learned: Sequence[Lesson], forgotten: Iterable[str]) -> None:
+async def write_lessons(pool: Pool, learned: Iterable[Lesson], forgotten: Iterable[str]) -> None:
     """Keep and drop lessons."""
-    gone = list(forgotten)
-    async with pool.connection() as connection, connection.transaction():
-        if gone:
-            await connection.execute("DELETE FROM learned_limits WHERE id = ANY(%s)", [gone])
-        if learned:
-            async with connection.cursor() as cursor:
-                rows = [cast("tuple[object, ...]", astuple(lesson)) for lesson in learned]
-                await cursor.executemany(_WRITE, rows)
+    async with (
+        pool.connection() as connection,
+        connection.transaction(),
+        connection.cursor() as cursor,
+    ):
+        await cursor.execute(_REMOVE, [list(forgotten)])
+        await cursor.executemany(_WRITE, [astuple(lesson) for lesson in learned])
 
 
 def _in_utc(value: Any) -> Any:  # Any: a column of whatever type

@@ -98,7 +98,9 @@ class LineUp:
         if request.not_before is not None and now < request.not_before:
             return request.not_before if request.not_before <= deadline else None
         window = request.window
-        assert window is not None  # noqa: S101 # it was tried
+        if window is None:
+            # It was not tried: its time came only after that
+            return now
         before = self._lines.before(window, stand)
         amount = request.amounts.of(window.unit)
         turn = self._prospects.turn(window, _not_a_poll(request), before, amount)

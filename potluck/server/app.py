@@ -1,9 +1,10 @@
 """The FastAPI app with our doors, mounted by the server beside the LangGraph API."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from potluck import engine
 from potluck.sandbox.pool import Sandboxes
@@ -23,6 +24,8 @@ from potluck.server.database_door import DatabaseDoor
 from potluck.server.guard_elsewhere import GuardElsewhere
 from potluck.server.langgraph_door import LangGraphDoor
 from potluck.server.metrics import Metrics
+from potluck.server.page_headers import PageHeaders
+from potluck.server.request_count import RequestCount
 from potluck.server.request_watch import OWN_SPANS, RequestWatch
 from potluck.server.resumption import parked_runs_resumed
 from potluck.server.retention_task import old_things_swept
@@ -54,6 +57,7 @@ async def _runs_kept() -> AsyncIterator[None]:
     from potluck.server import (  # noqa: PLC0415 - only now
         context_schema,
         cron_owners,
+        kept_streams,
         outlasting,
         recovery,
         run_order,
@@ -72,28 +76,25 @@ async def _runs_kept() -> AsyncIterator[None]:
         used.runner.warm_up()
     if used.settings.redis_url is None:
         run_order.order_runs()
+        kept_streams.keep_in_bounds()
         await recovery.take_up()
-        others: AbstractAsyncContextManager[None] = nullcontext()
-    else:
-        from potluck.server import replicas  # noqa: PLC0415 - as above
-
-        others = replicas.shown_as_there()
     try:
-        async with others:
-            yield
+        yield
     finally:
         recovery.hand_over()
 
 
 def create_app() -> FastAPI:
     """Our doors: OpenAI under /v1, LangServe under /agent, quota under /quota, /dashboard."""
-    made = FastAPI(title="Potluck", lifespan=lifespan, telemetry=OWN_SPANS)
+    made = FastAPIOffline(title="Potluck", lifespan=lifespan, telemetry=OWN_SPANS, redoc_url=None)
     made.state.metrics = Metrics()
     made.add_middleware(DatabaseDoor)
     made.add_middleware(LangGraphDoor)
-    made.add_middleware(RequestWatch, metrics=made.state.metrics)
-    # Last, so that it stands before all others
+    made.add_middleware(RequestWatch)
+    # Last, so that they stand before all others
     made.add_middleware(GuardElsewhere)
+    made.add_middleware(PageHeaders)
+    made.add_middleware(RequestCount, metrics=made.state.metrics)
     openai.mount(made)
     langserve_door.mount(made)
     parked_door.mount(made)

@@ -1,17 +1,16 @@
 """The keys of this server: whose request it is, by what its headers hold."""
 
-import hashlib
 import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
-from urllib.parse import quote
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from potluck.errors import PotluckError
+from potluck.server.auth_names import digest_of, label, user_of
 from potluck.server.forwarded_user import forwarded_user
 from potluck.server.ownership import ANONYMOUS, Caller, Role
 from potluck.settings import ApiKey, Settings
@@ -19,7 +18,6 @@ from potluck.settings import ApiKey, Settings
 ACT_FOR_HEADER = "x-potluck-user"
 INTERNAL = "internal"
 MAX_USER_CHARS = 400
-SHOWN_DIGEST_CHARS = 12
 # As `label` writes names
 _USER = re.compile(r"[\w@+~-]+(/[\w@+~-]+)?", re.ASCII)
 
@@ -46,7 +44,7 @@ class GivenKey:
         """What stands in `X-Api-Key` or `Authorization: Bearer`."""
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         text = headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
-        return cls(_digest(text.strip()), is_there=bool(text.strip()))
+        return cls(digest_of(text.strip()), is_there=bool(text.strip()))
 
 
 class Keyring:
@@ -67,7 +65,7 @@ class Keyring:
         self._entries = [_entry(key) for key in keys]
         if internal_key is not None:
             inside = Caller(role="admin", key=INTERNAL, is_internal=True)
-            self._entries.append(_Entry(_digest(internal_key), inside))
+            self._entries.append(_Entry(digest_of(internal_key), inside))
 
     @classmethod
     def of(cls, settings: Settings, internal_key: str | None = None) -> Self:
@@ -132,19 +130,6 @@ class Keyring:
         return replace(found, user=wanted, role=role)
 
 
-def label(name: str) -> str:
-    """A name as a part of a user's: in ASCII, without slashes, and without periods.
-
-    The store allows no periods in its namespaces, and the notes in it no per cent signs.
-    """
-    return quote(name, safe="@+").replace("~", "%7E").replace(".", "%2E").replace("%", "~")
-
-
 def _entry(key: ApiKey) -> _Entry:
-    digest = _digest(key.secret.get_secret_value())
-    user = label(key.name) if key.name else f"key-{digest.hex()[:SHOWN_DIGEST_CHARS]}"
-    return _Entry(digest, Caller(user, key.role, key=user))
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    user = user_of(key)
+    return _Entry(digest_of(key.secret.get_secret_value()), Caller(user, key.role, key=user))

@@ -11,7 +11,7 @@ from aegra_api.settings import settings
 from psycopg import AsyncConnection
 
 # Any number that no other lock of Potluck uses
-START_LOCK = 7_105_116_109
+START_LOCK = 7_105_116_112
 CONNECT_TIMEOUT_S = 5
 LONGEST_S = 120.0
 ASK_EVERY_S = 0.1

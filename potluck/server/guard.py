@@ -1,9 +1,11 @@
 """The guard at every door: who asks, how often, and no way in for a page of a foreign site."""
 
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,6 +24,9 @@ KEYLESS_PAGES = frozenset({"/dashboard", "/dashboard/"})
 METRICS_PATH = "/metrics"
 NOBODY = Caller(role="user")
 POLICY_VIOLATION = 1008
+_PLACE = re.compile(r"(?P<host>\[[^\[\]]+\]|[^\s:@/?#\[\]]+)(:\d+)?", re.ASCII)
+
+logger = structlog.get_logger("potluck.guard")
 
 
 def is_loopback(host: str) -> bool:
@@ -64,10 +69,10 @@ class Guard:
             finally:
                 await self._rates.aclose()
             return
-        if scope.get("method") == "OPTIONS":
+        headers = Headers(scope=scope)
+        if _is_preflight(scope, headers):
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         found = await self._admit(headers, scope)
         if isinstance(found, Caller):
             with asked_by(found):
@@ -76,8 +81,9 @@ class Guard:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
-        found.headers[HEADER] = id_of(headers.get(HEADER))
+        found.headers[HEADER] = request_id = id_of(headers.get(HEADER))
         self._let_pages_read(found, headers.get("origin", ""))
+        _log(scope, found.status_code, request_id)
         await found(scope, receive, send)
 
     async def _admit(self, headers: Headers, scope: Scope) -> Caller | Response:
@@ -91,8 +97,7 @@ class Guard:
                 return forbidden(foreign)
         elif path in KEYLESS_PAGES:
             return NOBODY
-        host, _ = scope.get("client") or ("", 0)
-        found = await self._identify(headers, host)
+        found = await self._identify(headers, _address(scope))
         if isinstance(found, Caller) and found.role == "metrics" and path != METRICS_PATH:
             return forbidden(f"A key with the role metrics may read {METRICS_PATH} and no more.")
         return found
@@ -125,27 +130,60 @@ class Guard:
         """A page that may use this server is told why it was refused."""
         if self._is_welcome(origin):
             refusal.headers["Access-Control-Allow-Origin"] = origin
+            refusal.headers["Access-Control-Expose-Headers"] = f"Retry-After, {HEADER}"
             refusal.headers["Vary"] = "Origin"
 
     def _is_welcome(self, origin: str) -> bool:
-        return origin in self._origins or is_loopback(_host_in(origin))
+        return origin in self._origins or is_loopback(_host_in(origin.partition("://")[2]))
 
     def _foreign(self, headers: Headers) -> str | None:
         """What is foreign about a request that must come from this machine."""
         host = headers.get("host", "")
-        if not is_loopback(_host_in(f"//{host}")):
+        if not is_loopback(_host_in(host)):
             return f"Host {host!r} is not this machine. Use 127.0.0.1, or set keys."
         origin = headers.get("origin", "")
         if origin and not self._is_welcome(origin):
             return f"Pages of {origin} may not use this server: see POTLUCK_CORS_ORIGINS."
+        if not origin and _is_part_of_foreign_page(headers):
+            return "Pages of other sites may not use this server: see POTLUCK_CORS_ORIGINS."
         return None
 
 
-def _host_in(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+def _is_preflight(scope: Scope, headers: Headers) -> bool:
+    """Whether a browser asks, before it asks: what it gets holds nothing of anybody's."""
+    is_options = scope.get("method") == "OPTIONS"
+    return is_options and "origin" in headers and "access-control-request-method" in headers
+
+
+def _is_part_of_foreign_page(headers: Headers) -> bool:
+    """Whether a tag such as `img` asks for it, which tells no Origin. Links may lead here."""
+    if headers.get("sec-fetch-site") != "cross-site":
+        return False
+    is_link = headers.get("sec-fetch-mode") == "navigate"
+    return not (is_link and headers.get("sec-fetch-dest") == "document")
+
+
+def _address(scope: Scope) -> str:
+    host, _ = scope.get("client") or ("", 0)
+    return str(host)
+
+
+def _log(scope: Scope, status: int, request_id: str) -> None:
+    """A line as for other requests: nothing behind the guard writes one."""
+    logger.info(
+        "request",
+        method=scope["method"],
+        path=quote(scope["path"]),
+        status=status,
+        client=_address(scope),
+        request_id=request_id,
+    )
+
+
+def _host_in(place: str) -> str:
+    """The host of `host` or `host:port`, as a Host names it; empty when it is none."""
+    found = _PLACE.fullmatch(place)
+    return found["host"].strip("[]").lower() if found else ""
 
 
 def _unauthorized() -> Response:

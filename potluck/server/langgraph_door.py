@@ -2,19 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from potluck import engine
 from potluck.server.langgraph_wire import Mistake, mistakes_in_run, mistakes_in_state
+from potluck.server.run_marks import STATELESS
 from potluck.server.stored_text import unstorable_in
 from potluck.server.turn import UNATTENDED
 
 # The images of a chat come through here from the OpenAI door
 MAX_BODY_BYTES = 40_000_000
-STATELESS = "potluck_stateless"
-_CHECKED_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_CHECKED_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_MOST = 2**31 - 1
 _OURS = re.compile(r"/(threads|runs|assistants|store|crons)(/|$)")
 _RUN = re.compile(r"(?P<thread>/threads/[^/]+)?/runs(/stream|/wait)?/?")
 _STATE = re.compile(r"/threads/[^/]+/state/?")
@@ -46,34 +48,47 @@ class LangGraphDoor:
             await _refusal(413, [(("body",), text)])(scope, receive, send)
             return
         parsed = _parsed(body)
-        mistakes = await _mistakes(scope["path"], parsed) if parsed is not None else []
+        mistakes = await _mistakes(scope["path"], parsed)
         if mistakes:
             await _refusal(422, mistakes)(scope, receive, send)
             return
-        completed = _completed(scope["path"], parsed) if parsed is not None else None
+        completed = _completed(scope["path"], parsed) if isinstance(parsed, dict) else None
         if completed is not None:
             scope, rest = _with_body(scope, json.dumps(completed).encode(), receive)
         await self.app(scope, rest, send)
 
 
-def _parsed(body: bytes) -> dict[str, object] | None:
+def _parsed(body: bytes) -> object:
     try:
-        parsed = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return parsed if isinstance(parsed, dict) else None
 
 
-async def _mistakes(path: str, body: dict[str, object]) -> list[Mistake]:
+async def _mistakes(path: str, body: object) -> list[Mistake]:
     unstorable = unstorable_in(body)
     if unstorable is not None:
         return [(("body",), unstorable)]
+    if not isinstance(body, dict):
+        return []
     if _RUN.fullmatch(path):
         models = (await engine.current()).chain.models()
         return mistakes_in_run(body, frozenset(model.ref for model in models if model.on))
     if _STATE.fullmatch(path):
         return mistakes_in_state(body)
-    return []
+    return list(_mistakes_of_form(body))
+
+
+def _mistakes_of_form(body: dict[str, object]) -> Iterator[Mistake]:
+    """What Aegra takes on trust."""
+    for name in ("limit", "offset"):
+        count = body.get(name)
+        if isinstance(count, int) and count > _MOST:
+            yield ("body", name), f"is over {_MOST}"
+    config = body.get("config")
+    given = config.get("configurable") if isinstance(config, dict) else None
+    if given is not None and not isinstance(given, dict):
+        yield ("body", "config", "configurable"), "is no object"
 
 
 def _completed(path: str, run: dict[str, object]) -> dict[str, object] | None:

@@ -1,7 +1,7 @@
 """The chain of models as a LangChain Runnable, without the agent: what LangServe serves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,9 @@ from langchain_core.runnables import ConfigurableFieldSpec, Runnable, RunnableCo
 from pydantic import BaseModel
 
 from potluck import engine
-from potluck.errors import ChainError, PotluckError
+from potluck.errors import ChainError
+from potluck.providers import answers
+from potluck.providers.async_runnable import AsyncRunnable, Keywords
 from potluck.providers.chain import Call, Chain
 from potluck.server.langserve_batch import run_batch
 from potluck.server.langserve_config import Asker, ChainConfig
@@ -72,10 +74,10 @@ async def _chosen(_: Messages, config: RunnableConfig) -> Runnable[Messages, AIM
     return WaitingChain(used.chain, call, wait_limit_s=used.catalog.parking.wait_limit_seconds)
 
 
-class WaitingChain(Runnable[Messages, AIMessage]):
+class WaitingChain(AsyncRunnable[Messages, AIMessage]):
     """The chain for one call, asked again when quota is back within `wait_limit_s`.
 
-    Asynchronous only. Raises ChainError.
+    Nothing is asked again once the answer has begun. Raises ChainError.
     """
 
     def __init__(self, chain: Chain, call: Call, *, wait_limit_s: float) -> None:
@@ -83,40 +85,22 @@ class WaitingChain(Runnable[Messages, AIMessage]):
         self._call = call
         self._left_s = wait_limit_s
 
-    def invoke(
-        self,
-        input: Messages,  # noqa: A002, ARG002 # Runnable's own signature
-        config: RunnableConfig | None = None,  # noqa: ARG002 # Runnable's own signature
-        **kwargs: Any,  # noqa: ARG002 # Any: Runnable's own signature
+    async def _answer(
+        self, asked: Messages, config: RunnableConfig | None, keywords: Keywords
     ) -> AIMessage:
-        """Refuse: nothing here works synchronously."""
-        raise PotluckError("Models are called asynchronously here.", fix="Use ainvoke or astream.")
-
-    async def ainvoke(
-        self,
-        input: Messages,  # noqa: A002 # Runnable's own signature
-        config: RunnableConfig | None = None,
-        **kwargs: Any,  # Any: Runnable's own signature
-    ) -> AIMessage:
-        """The answer as one message."""
         while True:
             try:
-                return plain(
-                    await self._chain.runnable(self._call).ainvoke(input, config, **kwargs)
-                )
+                chain = self._chain.runnable(self._call)
+                return plain(await chain.ainvoke(asked, config, **keywords))
             except ChainError as error:
                 await self._wait(error)
 
-    async def astream(
-        self,
-        input: Messages,  # noqa: A002 # Runnable's own signature
-        config: RunnableConfig | None = None,
-        **kwargs: Any,  # Any: Runnable's own signature
-    ) -> AsyncIterator[AIMessage]:
-        """The answer in chunks; nothing is asked again once it has begun."""
+    async def _stream(
+        self, asked: Messages, config: RunnableConfig | None, keywords: Keywords
+    ) -> AsyncGenerator[AIMessage]:
         has_begun = False
         while True:
-            stream: Any = self._chain.runnable(self._call).astream(input, config, **kwargs)
+            stream: Any = self._chain.runnable(self._call).astream(asked, config, **keywords)
             try:
                 # Any: typed as an iterator; closed at once when left, for that ends the call
                 async with aclosing(stream) as chunks:
@@ -146,8 +130,7 @@ def plain[Message: AIMessage](message: Message) -> Message:
     """
     if isinstance(message.content, str):
         return message
-    blocks = [block for block in message.content if isinstance(block, dict)]
-    thoughts = "".join(str(b.get("reasoning") or b.get("thinking") or "") for b in blocks)
+    thoughts = answers.thoughts_in(message.content)
     kept = {**message.additional_kwargs, **({"reasoning_content": thoughts} if thoughts else {})}
     return message.model_copy(update={"content": str(message.text), "additional_kwargs": kept})
 

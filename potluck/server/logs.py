@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import re
 import sys
 
 import structlog
@@ -20,9 +21,17 @@ _FIRST = ("timestamp", "level", "event", "logger")
 TALKERS = ("httpcore", "httpcore2", "sse_starlette", "openai", "groq", "google_genai", "psycopg")
 # At `info` these tell of each request and connection, of which we tell in words of our own
 CHATTERERS = ("httpx", "httpx2", "psycopg.pool", "alembic", "aegra_api.core.app_loader")
+# Tells of each batch of spans, and of each try, that the collector is away; see trace_secrets
+EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 ACCESS = "app.access_logs"
 # Asked every few seconds: in the access log only when they fail
 POLLED = ("/health", "/live", "/ready", "/metrics", "/quota", "/dashboard")
+
+# Ends of lines, and what steers a terminal or stands for no letter: JSON escapes the first 32
+_CONTROLS = "\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_UNESCAPED = re.compile(f"[{_CONTROLS}]")
+_UNREADABLE = re.compile(f"[\x00-\x1f{_CONTROLS}]")
+_MANY_LINES = ("exception", "stack")
 
 calls = structlog.stdlib.get_logger("potluck.calls")
 
@@ -57,6 +66,7 @@ def set_up_logs(settings: Settings) -> None:
     is_terse = settings.potluck_log_level == "info"
     for name in CHATTERERS:
         logging.getLogger(name).setLevel(logging.WARNING if is_terse else logging.NOTSET)
+    logging.getLogger(EXPORTER).setLevel(logging.NOTSET if level == "DEBUG" else logging.CRITICAL)
     # It takes every 4xx for a warning; the client was told already.
     is_quiet = settings.potluck_log_level == "warning"
     logging.getLogger(ACCESS).setLevel(logging.ERROR if is_quiet else level)
@@ -112,7 +122,7 @@ class LineFormatter(structlog.stdlib.ProcessorFormatter):
                 pad_level=False,
                 pad_event_to=0,
             )
-            ending = [renderer]
+            ending = [structlog.processors.format_exc_info, _readable, renderer]
         super().__init__(
             processors=[self.remove_processors_meta, _plain, *ending],
             foreign_pre_chain=_shared(),
@@ -120,7 +130,7 @@ class LineFormatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        return hide_secrets(super().format(record))
+        return _UNESCAPED.sub(_escaped, hide_secrets(super().format(record)))
 
 
 def _shared() -> list[Processor]:
@@ -146,6 +156,19 @@ def _plain(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if event.get("logger") == ACCESS and isinstance(event.get("http"), dict):
         _flatten(event)
     return event
+
+
+def _readable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """For people: nothing that was said looks like a line of its own, or steers the terminal."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            lines = value.split("\n") if name in _MANY_LINES else [value]
+            event[name] = "\n    ".join(_UNREADABLE.sub(_escaped, line) for line in lines)
+    return event
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _flatten(event: EventDict) -> None:

@@ -17,7 +17,7 @@ from aegra_api.services.run_cleanup import delete_thread_by_id
 from aegra_api.services.run_status import finalize_run
 from sqlalchemy import select, update
 
-from potluck.server.langgraph_door import STATELESS
+from potluck.server.run_marks import STATELESS
 
 # A run that was taken up so often without a step forward may be what kills the server.
 MAX_TRIES = 3

@@ -2,10 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import secrets
-import socket
-from contextlib import AbstractAsyncContextManager
 
 import structlog
 from aegra_api.core.redis_manager import redis_manager
@@ -16,7 +12,7 @@ from aegra_api.services.worker_executor import WorkerExecutor
 from aegra_api.settings import settings
 from redis import RedisError
 
-from potluck.server import presence
+from potluck.server.address import served
 from potluck.server.common_start import make_tables_in_turn
 from potluck.server.leases import Leases, Reaper
 from potluck.server.openai.responses.making import CONVERSATIONS
@@ -35,8 +31,9 @@ logger = structlog.get_logger(__name__)
 def work_together() -> None:
     """Have this process share its runs, threads and streams with the others of its kind."""
     assert isinstance(executor, WorkerExecutor)  # noqa: S101 - Redis is set, and Aegra chose it
-    # Containers have one process id, and one that starts again may have the same name
-    executor._instance_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"  # noqa: SLF001 - as below
+    address = served()
+    assert address is not None  # noqa: S101 - it was announced before
+    executor._instance_id = address.name  # noqa: SLF001 - as below
     leases = Leases()
     claims = Claims(leases)
     release = worker_executor._release_lease  # noqa: SLF001 - Aegra's parts, which it leaves no other way to change
@@ -55,12 +52,6 @@ def work_together() -> None:
     stream_whole()
     TURNS.share(kept_from_others)
     CONVERSATIONS.share(kept_from_others)
-
-
-def shown_as_there() -> AbstractAsyncContextManager[None]:
-    """Inside the block the others see that this server is there."""
-    assert isinstance(executor, WorkerExecutor)  # noqa: S101 - as above
-    return presence.shown(settings.db.database_url_sync, executor._instance_id)  # noqa: SLF001 - as above
 
 
 def take_no_more() -> None:

@@ -15,13 +15,16 @@ from psycopg import AsyncConnection
 
 from potluck.errors import DatabaseError
 from potluck.providers.catalog import Catalog
+from potluck.sandbox.deletion import delete_tree
+from potluck.server.retention_logs import HISTORY_BYTES, shorten
 from potluck.server.retention_parked import overdue
 from potluck.server.retention_tables import TABLES, has_threads, trim
 from potluck.server.retention_threads import LEAST_AGE, Threads
 from potluck.server.retention_workspaces import Workspaces
 
 CONNECT_TIMEOUT_S = 5
-STATEMENT_TIMEOUT_S = 60
+# Summing up what all threads take reads their tables from the first row to the last
+STATEMENT_TIMEOUT_S = 600
 # Any number that nobody else locks: of all replicas, one looks at a time
 _LOCK = 7_105_116_110
 _OPTIONS = f"-c search_path=potluck,public -c statement_timeout={STATEMENT_TIMEOUT_S}s"
@@ -107,6 +110,7 @@ class Sweep:
             old, beyond, size = await trim(connection, table, self.catalog, now, dry=self.dry)
             swept.append(Swept(table.kind, old, beyond, size))
         swept.append(await self._workspaces(connection, now))
+        swept.append(await self._logs())
         return swept
 
     async def _parked(self, connection: AsyncConnection, now: datetime) -> Swept:
@@ -125,18 +129,31 @@ class Sweep:
         files = Workspaces(self.home, now)
         policy = self.catalog.retention
         await asyncio.to_thread(files.look)
-        untouched = now - timedelta(days=policy.workspace_days)
+        untouched, recent = now - timedelta(days=policy.workspace_days), now - LEAST_AGE
         old = await files.unused(connection, files.untouched_since(untouched), untouched)
-        old_bytes = sum(one.size_bytes for one in old)
-        spare = await files.unused(
-            connection, files.untouched_since(now - LEAST_AGE), now - LEAST_AGE
-        )
+        spare = await files.unused(connection, files.untouched_since(recent), recent)
         beyond = files.beyond(policy.workspaces_megabytes * 1e6, spare, gone=old)
         if not self.dry:
             for one in (*old, *beyond):
-                await self._delete(one.folder)
-        size = old_bytes + sum(one.size_bytes for one in beyond)
+                # Whoever has come back to the thread meanwhile finds its files
+                if await files.unused(connection, [one], recent):
+                    await self._delete(one.folder)
+        size = sum(one.size_bytes for one in (*old, *beyond))
         return Swept("workspaces", len(old), len(beyond), size)
+
+    async def _logs(self) -> Swept:
+        most = int(self.catalog.retention.log_megabytes * 1e6)
+        files = {
+            self.home / "postgres" / "log": most,
+            self.home / "chat_history": min(most, HISTORY_BYTES),
+        }
+        sizes = []
+        for file, most_bytes in files.items():
+            try:
+                sizes.append(await asyncio.to_thread(shorten, file, most_bytes, dry=self.dry))
+            except OSError as error:
+                logger.warning("%s could not be shortened: %s", file, error)
+        return Swept("logs", 0, sum(size > 0 for size in sizes), sum(sizes))
 
     async def _delete_workspace(self, thread_id: str) -> None:
         await self._delete(Workspaces.of(self.home, thread_id))
@@ -145,7 +162,9 @@ class Sweep:
         if self.forget is not None:
             await self.forget(folder)
         try:
-            await asyncio.to_thread(Workspaces.delete, folder)
+            await asyncio.to_thread(delete_tree, folder)
+        except FileNotFoundError:
+            return
         except OSError as error:
             logger.warning("The workspace %s could not be deleted: %s", folder.name, error)
 

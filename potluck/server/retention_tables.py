@@ -12,7 +12,6 @@ from potluck.providers.catalog import Catalog
 from potluck.server.retention_threads import AT_WORK
 
 DELETED_AT_ONCE = 5000
-_EVER = timedelta(days=100_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,9 @@ TABLES = (
         name="responses",
         at="used_at",
         size="pg_column_size(body) + pg_column_size(input) + pg_column_size(said) + 200",
-        spare="status NOT IN ('queued', 'in_progress')",
-        # Their own table lets them go by age
-        keep_for=lambda _: _EVER,
+        # One that nobody has worked on for days is in progress only by name
+        spare="(status NOT IN ('queued', 'in_progress') OR worked_at < now() - interval '7 days')",
+        keep_for=lambda catalog: timedelta(days=catalog.retention.responses_days),
         megabytes=lambda catalog: catalog.retention.responses_megabytes,
     ),
     Table(
@@ -62,6 +61,15 @@ TABLES = (
         size="250",
         spare="true",
         keep_for=lambda catalog: timedelta(days=catalog.usage.keep_days),
+        megabytes=lambda catalog: catalog.retention.usage_megabytes,
+    ),
+    Table(
+        kind="sums",
+        name="call_days",
+        at="(day::timestamp AT TIME ZONE 'UTC')",
+        size="200",
+        spare="true",
+        keep_for=lambda catalog: timedelta(days=catalog.usage.keep_sums_days),
         megabytes=lambda catalog: catalog.retention.usage_megabytes,
     ),
     Table(

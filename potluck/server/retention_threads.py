@@ -4,7 +4,7 @@ A thread is locked while it is looked at and changed: a run that is to begin on 
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,12 +12,17 @@ from datetime import datetime, timedelta
 from langgraph.checkpoint.postgres.base import PRUNE_DELTA_THREADS_SQL
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier
+from psycopg.types.json import Jsonb
 
 from potluck.providers.catalog import Retention
 from potluck.server.retention_checkpoints import thin
+from potluck.server.run_marks import STATELESS
 
 # What was used within this time stays, however much there is
 LEAST_AGE = timedelta(days=1)
+# A thread that was made for one run goes with it; when its caller left before, after the first.
+# Those that were used last before the second have been looked at already.
+STATELESS_AGE, STATELESS_SEEN = timedelta(hours=1), timedelta(days=7)
 # Whoever used a thread just now may be about to go on from a place in its past
 QUIET = timedelta(minutes=10)
 DELTA_THREADS_AT_ONCE = 500
@@ -35,8 +40,18 @@ SELECT t.thread_id FROM public.thread AS t
 WHERE t.updated_at < %(old)s AND {_LAST_USE} < %(old)s AND t.status <> 'busy'
     AND NOT {AT_WORK.format(thread="t.thread_id")}
 """  # noqa: S608 - made of constants, as all statements here
+_MARK = {"run_metadata": {STATELESS: True}}
+_STATELESS = f"""
+SELECT t.thread_id FROM public.thread AS t
+WHERE t.updated_at BETWEEN %(seen)s AND %(quiet)s AND {_LAST_USE} < %(quiet)s
+    AND t.status <> 'busy' AND NOT {AT_WORK.format(thread="t.thread_id")}
+    AND (SELECT bool_and(coalesce(r.execution_params, '{{}}') @> %(mark)s)
+         FROM public.runs AS r WHERE r.thread_id = t.thread_id)
+"""  # noqa: S608 - see above
 _TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
-_SIZE = "SELECT " + " + ".join(f"pg_total_relation_size('public.{name}')" for name in _TABLES)
+_SIZE = "SELECT " + " + ".join(
+    f"pg_total_relation_size('public.{name}')" for name in (*_TABLES, "thread")
+)
 _SIZES = """
 SELECT thread_id, sum(size)::bigint AS size FROM (
     SELECT thread_id, pg_column_size(checkpoint) + pg_column_size(metadata) + 150 AS size
@@ -44,6 +59,8 @@ SELECT thread_id, sum(size)::bigint AS size FROM (
     UNION ALL SELECT thread_id, coalesce(pg_column_size(blob), 0) + 150
     FROM public.checkpoint_blobs
     UNION ALL SELECT thread_id, pg_column_size(blob) + 150 FROM public.checkpoint_writes
+    UNION ALL SELECT thread_id, coalesce(pg_column_size(metadata_json), 0) + 150
+    FROM public.thread
 ) AS rows GROUP BY thread_id
 """
 # The oldest use first, with what all threads after it take together
@@ -101,19 +118,28 @@ class Threads:
         """Delete those not used for too long, then, while all are too large, the oldest."""
         gone = Gone()
         old = self._now - timedelta(days=self._policy.thread_days)
-        rows = await (await self._connection.execute(_OLD, {"old": old})).fetchall()
-        due = [str(thread_id) for (thread_id,) in rows]
-        if due:
-            sizes = await (await self._connection.execute(_SIZES_OF, [due])).fetchone()
-            gone.size_bytes = int((sizes or (0,))[0])
-        gone.thread_ids = await self._deleted(due, quiet=old)
-        gone.old = len(gone.thread_ids)
+        await self._delete_due(gone, _OLD, {"old": old}, quiet=old)
+        quiet = self._now - STATELESS_AGE
+        values = {"seen": self._now - STATELESS_SEEN, "quiet": quiet, "mark": Jsonb(_MARK)}
+        await self._delete_due(gone, _STATELESS, values, quiet=quiet)
         large = {one: size for one, size in await self._large() if one not in gone.thread_ids}
         beyond = await self._deleted(large, quiet=self._now - LEAST_AGE)
         gone.beyond = len(beyond)
         gone.size_bytes += sum(large[one] for one in beyond)
         gone.thread_ids += beyond
         return gone
+
+    async def _delete_due(
+        self, gone: Gone, query: str, values: Mapping[str, object], *, quiet: datetime
+    ) -> None:
+        rows = await (await self._connection.execute(query.encode(), values)).fetchall()
+        due = [str(one) for (one,) in rows if one not in gone.thread_ids]
+        if due:
+            sizes = await (await self._connection.execute(_SIZES_OF, [due])).fetchone()
+            gone.size_bytes += int((sizes or (0,))[0])
+        deleted = await self._deleted(due, quiet=quiet)
+        gone.thread_ids += deleted
+        gone.old += len(deleted)
 
     async def thin(self) -> tuple[int, int]:
         """Thin the pasts that are too long: the checkpoints that went for age, and for number."""

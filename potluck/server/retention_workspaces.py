@@ -1,8 +1,6 @@
 """Workspaces that nobody has touched for long, or that are too much together."""
 
-import contextlib
 import os
-import shutil
 import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -19,7 +17,6 @@ _IN_USE = f"""
 SELECT t.thread_id FROM public.thread AS t
 WHERE t.updated_at >= %s OR t.status = 'busy' OR {AT_WORK.format(thread="t.thread_id")}
 """  # noqa: S608 - made of constants
-_OPEN = stat.S_IRUSR | stat.S_IWUSR | stat.S_IXUSR
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class Workspaces:
                 ]
         except FileNotFoundError:
             return
-        self.held = [_held(folder) for folder in folders]
+        self.held = [held for folder in folders if (held := _held(folder)) is not None]
 
     def untouched_since(self, moment: datetime) -> list[Held]:
         """Those in which nothing has changed since then."""
@@ -86,17 +83,14 @@ class Workspaces:
                 left -= one.size_bytes
         return beyond
 
-    @staticmethod
-    def delete(folder: Path) -> None:
-        """Delete a workspace with all in it. Raises OSError."""
-        with contextlib.suppress(FileNotFoundError):
-            _open_all(folder)
-            shutil.rmtree(folder)
 
-
-def _held(folder: Path) -> Held:
+def _held(folder: Path) -> Held | None:
     size = 0
-    touched_ns = folder.stat().st_mtime_ns
+    try:
+        touched_ns = folder.stat().st_mtime_ns
+    except FileNotFoundError:
+        # Its thread was deleted just now
+        return None
     waiting = [os.fspath(folder)]
     while waiting:
         try:
@@ -111,13 +105,3 @@ def _held(folder: Path) -> Held:
             # It went away, or is closed to us
             continue
     return Held(folder, size, datetime.fromtimestamp(touched_ns / 1e9, UTC))
-
-
-def _open_all(folder: Path) -> None:
-    """Give ourselves the folders that code has closed, so that what is in them can be deleted."""
-    folder.chmod(_OPEN)
-    for parent, names, _ in os.walk(folder):
-        for name in names:
-            inner = Path(parent, name)
-            if not inner.is_symlink():
-                inner.chmod(_OPEN)

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from langgraph.store.base import InvalidNamespaceError
 from sqlalchemy.exc import InvalidRequestError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,10 +34,11 @@ class ExpectedEnds(logging.Filter):
 
 
 def take_expected_ends(app: Starlette) -> None:
-    """Have Aegra's app take for what they are: runs without an answer, and runs just deleted."""
+    """Have Aegra's app take mistakes and ends that are no faults for what they are."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(ExpectedEnds())
     app.add_exception_handler(InvalidRequestError, _gone)
+    app.add_exception_handler(InvalidNamespaceError, _no_namespace)
 
 
 async def _gone(_: Request, error: Exception) -> JSONResponse:
@@ -45,3 +47,8 @@ async def _gone(_: Request, error: Exception) -> JSONResponse:
         raise error
     content = {"error": "not_found", "message": "It has just been deleted", "details": None}
     return JSONResponse(content, status_code=404)
+
+
+async def _no_namespace(_: Request, error: Exception) -> JSONResponse:
+    content = {"error": "validation_error", "message": str(error), "details": None}
+    return JSONResponse(content, status_code=422)

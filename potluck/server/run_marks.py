@@ -1,9 +1,12 @@
-"""Metadata that a run leaves at its checkpoints, by which they are found again."""
+"""Metadata that a run bears, and leaves at its checkpoints, by which they are found again."""
 
 from collections.abc import Mapping
 from typing import cast
 
 from langgraph_sdk.schema import Config
+
+STATELESS = "potluck_stateless"
+"""Of a run without a thread of its own: the one that was made for it goes with it."""
 
 
 def marked(marks: Mapping[str, object], **more: object) -> Config | None:

@@ -8,6 +8,7 @@ from time import monotonic
 
 import redis
 import structlog
+from aegra_api.core.database import db_manager
 from aegra_api.core.redis_manager import redis_manager
 from aegra_api.models.run_job import RunJob
 from aegra_api.services import run_executor
@@ -84,6 +85,15 @@ class RunWatch:
             telemetry.fail(run.span, "run_failed")
         run.span.end()
         logger.info("run ends", run_id=run_id, status=run.status, duration_s=round(took_s, 3))
+
+
+def keep_values_out_of_errors() -> None:
+    """Have errors of Aegra's database tell the statement, and not what was to be stored with it.
+
+    They are logged, and what is stored of a run is what somebody said.
+    """
+    if db_manager.engine is not None:
+        db_manager.engine.sync_engine.hide_parameters = True
 
 
 @contextmanager

@@ -22,21 +22,23 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from potluck import engine
-from potluck.backup import refuse_half_restored
+from potluck.backup import clear_after_restores
 from potluck.database import database_url, prepare_home
 from potluck.errors import StartError
 from potluck.providers.catalog_file import load_catalog
-from potluck.server.address import Address, announce, server_file
+from potluck.server.address import Address, announce, reachable, server_file, written_down
 from potluck.server.auth_keys import Keyring
 from potluck.server.auth_shared_rates import rates_of
 from potluck.server.draining import Draining
 from potluck.server.guard import Guard, is_loopback
 from potluck.server.lease_terms import AEGRA_SETTINGS
 from potluck.server.logs import POLLED, set_up_logs
+from potluck.server.presence import shown
+from potluck.server.request_count import RequestCount
 from potluck.server.request_ids import take_ids
 from potluck.server.run_log import take_expected_ends
 from potluck.server.welcome import Welcome
-from potluck.settings import PROJECT_DIR, Settings, create_env_file
+from potluck.settings import PROJECT_DIR, Settings, create_env_file, hide_secrets
 from tools.mcp_file import read_mcp_file
 from tools.toolbox import load_toolbox
 
@@ -68,22 +70,27 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = DEFAULT_PO
     read_mcp_file(settings.potluck_config_dir, settings.key)
     _refuse_open_door(host, settings)
     prepare_home(settings.potluck_home)
-    refuse_half_restored(settings.potluck_home)
     env_file_is_new = create_env_file()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_only_server(settings.potluck_home))
         listener = stack.enter_context(contextlib.closing(_listen(host, port)))
-        address = Address(f"http://{_reachable(host)}:{listener.getsockname()[1]}")
+        address = Address(f"http://{reachable(host)}:{listener.getsockname()[1]}")
         database = stack.enter_context(database_url(settings))
-        stack.enter_context(_written_down(settings.potluck_home, address))
+        if settings.database_url is None:
+            clear_after_restores(settings.potluck_home, database)
+        shares = settings.redis_url is not None
+        stack.enter_context(shown(database, address.name, shares=shares))
+        stack.enter_context(written_down(settings.potluck_home, address))
         announce(address)
-        app: ASGIApp = Guard(
-            _api(settings, database, address),
+        api = _api(settings, database, address)
+        guard = Guard(
+            api,
             keyring=Keyring.of(settings, address.internal_key),
             rates=rates_of(settings),
             origins=settings.potluck_cors_origins,
         )
-        if settings.redis_url is not None:
+        app: ASGIApp = RequestCount(guard, api.state.metrics)
+        if shares:
             # Others answer while this one stops
             app = Draining(app, address.internal_key)
         _run(app, listener, settings, Welcome(settings, address, env_file_is_new))
@@ -162,24 +169,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _reachable(host: str) -> str:
-    """The name under which this machine reaches a server bound to `host`."""
-    if host in {"", "0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
-
-
-@contextlib.contextmanager
-def _written_down(home: Path, address: Address) -> Iterator[None]:
-    file = server_file(home)
-    file.write_text(json.dumps({"url": address.url, "pid": os.getpid()}))
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-
-
-def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
+def _api(settings: Settings, database: str, address: Address) -> Starlette:
     """Aegra's app with ours inside. It reads its settings from the environment at import."""
     redis_url = _reached_redis(settings)
     os.environ.update(
@@ -211,7 +201,7 @@ def _api(settings: Settings, database: str, address: Address) -> ASGIApp:
             "The server cannot tell users apart: `auth` of langgraph.json was not loaded.",
             fix="Set it to potluck.server.auth:auth, and see the log above.",
         )
-    made: ASGIApp = app
+    made: Starlette = app
     take_ids(app)
     take_expected_ends(app)
     allow_origins(app, settings.potluck_cors_origins)
@@ -231,6 +221,8 @@ def allow_origins(app: Starlette, origins: Sequence[str]) -> None:
     for middleware in app.user_middleware:
         if middleware.cls is CORSMiddleware:  # type: ignore[comparison-overlap] # a class is a factory, too
             middleware.kwargs["allow_origins"] = list(origins)
+            # A page of the internet that is let in may ask a server at home
+            middleware.kwargs["allow_private_network"] = True
 
 
 def _reached_redis(settings: Settings) -> str | None:
@@ -242,7 +234,7 @@ def _reached_redis(settings: Settings) -> str | None:
             client.ping()
     except (redis.RedisError, ValueError) as error:
         raise StartError(
-            f"The Redis of REDIS_URL does not answer: {error}.",
+            f"The Redis of REDIS_URL does not answer: {hide_secrets(str(error))}.",
             fix="Check REDIS_URL; leave it out to run without replicas.",
         ) from error
     return url
@@ -251,10 +243,14 @@ def _reached_redis(settings: Settings) -> str | None:
 def _run(app: ASGIApp, listener: socket.socket, settings: Settings, welcome: Welcome) -> None:
     config = uvicorn.Config(
         app,
+        # The other one, which may be installed, takes headers without end
+        http="h11",
         log_level=settings.potluck_log_level,
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
+        # It would believe whoever is on this machine
+        forwarded_allow_ips=settings.forwarded_allow_ips or "",
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     server = _Server(config, welcome, app if isinstance(app, Draining) else None)

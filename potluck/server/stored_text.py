@@ -1,5 +1,6 @@
 """What PostgreSQL and UTF-8 cannot store, though JSON can carry it."""
 
+import math
 import re
 from collections.abc import Iterable
 from itertools import chain
@@ -15,6 +16,8 @@ def unstorable_in(value: object, depth: int = MAX_DEPTH) -> str | None:
     if isinstance(value, str):
         bad = UNSTORABLE.search(value)
         return "A text holds NUL or half a surrogate pair: no valid text." if bad else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return "A number is too large, or none: JSON knows neither infinity nor NaN."
     inner: Iterable[object] = ()
     if isinstance(value, dict):
         inner = chain(value, value.values())

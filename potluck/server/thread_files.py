@@ -1,12 +1,12 @@
 """A thread's files go when the thread goes."""
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import structlog
 from aegra_api.core.database import db_manager
 
+from potluck.sandbox.deletion import delete_tree
 from potluck.sandbox.runner import Runner
 from tools.workspace import folder_of
 
@@ -34,7 +34,7 @@ def delete_with_threads(home: Path, runner: Runner) -> None:
 
 def _delete_folder(folder: Path) -> None:
     try:
-        shutil.rmtree(folder)
+        delete_tree(folder)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -1,5 +1,6 @@
 """Spans leave this process without the secrets that it knows."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -9,19 +10,29 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from potluck.settings import hide_secrets
 
+logger = logging.getLogger(__name__)
+
 
 class SecretsHidden(SpanExporter):
     """Exports spans as another exporter does, once nothing in them tells a secret.
 
-    Exceptions are written down with their texts, in which providers quote keys.
+    Exceptions are written down with their texts, in which providers quote keys. That a collector
+    is away is logged once, not with each batch.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
+        self._is_away = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send the spans."""
-        return self._exporter.export([_hidden(span) for span in spans])
+        result = self._exporter.export([_hidden(span) for span in spans])
+        was_away, self._is_away = self._is_away, result is not SpanExportResult.SUCCESS
+        if self._is_away and not was_away:
+            logger.warning("The collector of OTEL_EXPORTER_OTLP_ENDPOINT takes no spans.")
+        elif was_away and not self._is_away:
+            logger.warning("The collector of OTEL_EXPORTER_OTLP_ENDPOINT takes spans again.")
+        return result
 
     def shutdown(self) -> None:
         """Send no more."""

@@ -37,5 +37,6 @@ def _watch_runs(stack: AsyncExitStack, used: Engine, metrics: Metrics) -> None:
     from potluck.server import run_metadata, run_watch  # noqa: PLC0415 - Aegra, only now
 
     run_metadata.name_requests()
+    run_watch.keep_values_out_of_errors()
     with_redis = used.settings.redis_url is not None
     stack.enter_context(run_watch.runs_watched(metrics, with_redis=with_redis))

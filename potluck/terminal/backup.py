@@ -1,5 +1,6 @@
 """What `potluck backup` and `potluck restore` tell while they work, and at their end."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,9 +11,21 @@ from potluck.backup import Summary, Tell
 
 @contextmanager
 def told() -> Iterator[Tell]:
-    """Shows the step that is under way, on the error stream of a terminal."""
-    with Console(stderr=True).status("Starting the database …") as status:
-        yield lambda step: status.update(f"{step} …")
+    """Shows the step that is under way, on the error stream of a terminal.
+
+    Whoever ends the process politely has it clear away what is half done, as Ctrl-C does.
+    """
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {
+        one: signal.signal(one, signal.default_int_handler)
+        for one in (signal.Signals[name] for name in names)
+    }
+    try:
+        with Console(stderr=True).status("Starting the database …") as status:
+            yield lambda step: status.update(f"{step} …")
+    finally:
+        for one, again in before.items():
+            signal.signal(one, again)
 
 
 def written(deed: str, summary: Summary) -> str:

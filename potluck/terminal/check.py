@@ -44,8 +44,12 @@ def check(*, calls: bool = True, console: Console | None = None) -> list[Fact]:
         facts.extend(_tools(settings))
     home = _home(settings)
     facts.append(home)
-    running = find(settings)
-    facts.append(_server(running))
+    running = None
+    try:
+        running = find(settings)
+        facts.append(_server(running))
+    except PotluckError as error:
+        facts.append(_bad("server", error))
     if home.state == "ok":
         with console.status("Trying the database"):
             facts.append(_database(settings, running))

@@ -3,6 +3,7 @@
 import difflib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +25,6 @@ from potluck.terminal.usage_table import print_usage
 
 LEAVE = frozenset({"/exit", "/quit", "/q", "exit", "quit"})
 DEFAULT_MODEL = "default"
-ID_CHARS = 8
 
 
 class Leave(Exception):  # noqa: N818 - it is no error
@@ -78,20 +78,23 @@ class Commands:
             )
         command.run(rest.strip())
 
-    def suggest(self, text: str) -> Sequence[str]:
-        """What may stand for the last word of this line."""
+    def suggest(self, text: str) -> Mapping[str, str]:
+        """What may stand for the last word of this line, each with what it is."""
         name, has_argument, _ = text.partition(" ")
         if not has_argument:
-            return list(self._known)
-        if name == "/thread":
-            return [line.id for line in self._listed]
-        if name == "/model":
-            return [DEFAULT_MODEL, *self._models]
-        return ()
+            return {name: command.help for name, command in self._known.items()}
+        # While the server does not answer there is nothing to suggest
+        with suppress(PotluckError):
+            if name == "/thread":
+                self._listed = self._listed or self._conversation.use(threads.recent)
+                return {line.id: line.title for line in self._listed}
+            if name == "/model":
+                self._models = self._models or self._offered()
+                return dict.fromkeys([DEFAULT_MODEL, *self._models], "")
+        return {}
 
-    def learn_models(self) -> None:
-        """Ask the server for its models, so that they can be suggested."""
-        self._models = offered.offered_models(self._conversation.running)
+    def _offered(self) -> Sequence[str]:
+        return offered.offered_models(self._conversation.running)
 
     def _help(self, _: str) -> None:
         table = Table(box=None, pad_edge=False, show_header=False)
@@ -119,7 +122,7 @@ class Commands:
             about = f"[{line.status}] {line.title}" if line.status in _TOLD else line.title
             table.add_row(
                 str(number),
-                Text(line.id[:ID_CHARS], style="bold" if is_here else ""),
+                Text(line.id[: threads.ID_CHARS], style="bold" if is_here else ""),
                 _ago(now - line.updated_at),
                 Text(printable(about)),
             )
@@ -132,13 +135,14 @@ class Commands:
             return
         if not self._listed:
             self._listed = self._conversation.use(threads.recent)
-        self._conversation.switch(threads.meant(name, self._listed))
+        owner = self._conversation.running.owner
+        self._conversation.switch(threads.meant(name, self._listed, owner))
         if not self._conversation.catch_up():
             self._terminal.say(f"A new thread, called {printable(name)}.")
 
     def _model(self, name: str) -> None:
         if not name:
-            self.learn_models()
+            self._models = self._offered()
             asked = self._conversation.model or "whichever fits best"
             self._terminal.say(f"Asked first: {asked}. There are: {', '.join(self._models)}")
             return
@@ -146,7 +150,7 @@ class Commands:
             self._conversation.model = None
             self._terminal.say("Whichever model fits best is asked first.")
             return
-        self.learn_models()
+        self._models = self._offered()
         self._conversation.model = offered.chosen(name, self._models)
         self._terminal.say(f"{self._conversation.model} is asked first from now on.")
 
@@ -169,18 +173,20 @@ class Commands:
     def _save(self, name: str) -> None:
         if not name:
             raise PotluckError("Where to?", fix="Say: /save talk.md")
-        file = Path(name).expanduser()
         text = _as_markdown(self._conversation.use(self._messages))
         if not text:
             raise PotluckError("Nothing was said on this thread yet.", fix="Ask something first.")
         try:
-            with file.open("x", encoding="utf-8") as out:
+            file = Path(name).expanduser()
+            with file.open("x", encoding="utf-8", errors="replace") as out:
                 out.write(text)
         except FileExistsError as error:
-            raise PotluckError(f"{file} is there already.", fix="Choose another name.") from error
-        except OSError as error:
+            raise PotluckError(f"{name} is there already.", fix="Choose another name.") from error
+        except (OSError, RuntimeError, ValueError) as error:
+            # The last two: of a home that nobody has, of a name that no file can have
+            why = str(error.strerror if isinstance(error, OSError) else error).rstrip(".")
             raise PotluckError(
-                f"{file} cannot be written: {error.strerror}.", fix="Choose another place."
+                f"{name} cannot be written: {why}.", fix="Choose another place."
             ) from error
         self._terminal.say(f"Saved in {file.resolve()}.")
 

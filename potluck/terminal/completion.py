@@ -1,8 +1,11 @@
 """What a shell suggests for models and threads; silent where it cannot know."""
 
+import re
+
 from potluck.errors import PotluckError
 
 SHOWN = 20
+_SIGNS = re.compile(r"[^\w .,!?-]")
 TIMEOUT_S = 2.0
 
 
@@ -39,4 +42,9 @@ def complete_thread(incomplete: str) -> list[tuple[str, str]]:
         found = asyncio.run(listed())
     except (PotluckError, TimeoutError):
         return []
-    return [(line.id, line.title) for line in found if line.id.startswith(incomplete)]
+    return [(line.id, harmless(line.title)) for line in found if line.id.startswith(incomplete)]
+
+
+def harmless(title: str) -> str:
+    """A title without signs that a shell could take for its own: zsh evaluates what it gets."""
+    return " ".join(_SIGNS.sub(" ", title).split())

@@ -1,17 +1,20 @@
 """Turns with the agent on one thread of one server."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
+import httpx
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import NotFoundError
 from rich.console import Console
 from rich.text import Text
 
+from potluck.errors import StartError
 from potluck.server.approval_words import decide
 from potluck.server.approvals import Approval, Resume, approved, pending_approvals
 from potluck.server.parked_turn import pick_up, run_through
@@ -20,8 +23,10 @@ from potluck.server.turn import Asked, Part, RunError, Turn, run_errors
 from potluck.terminal import threads
 from potluck.terminal.approvals import Interview, show_all
 from potluck.terminal.keyboard import unechoed
+from potluck.terminal.lifeline import watched
 from potluck.terminal.live import LiveScreen, Pictures
 from potluck.terminal.pictures import Protocol
+from potluck.terminal.record import Record
 from potluck.terminal.running import Running
 from potluck.terminal.screen import Screen
 from tools.workspace import folder_of
@@ -41,6 +46,8 @@ class Terminal:
     home: Path
     """The data folder, where the threads' files are if the server is on this machine."""
     pictures: Protocol | None = None
+    record: Record | None = None
+    """Where answers are kept for programs, instead of being shown."""
 
     def say(self, line: str, style: str = "dim") -> None:
         """A line beside the answer."""
@@ -71,9 +78,9 @@ class Conversation:
         self._waiting: tuple[Approval, ...] = ()
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether something waits for approval on the thread."""
-        return bool(self._waiting)
+    def waiting(self) -> tuple[Approval, ...]:
+        """What waits for approval on the thread."""
+        return self._waiting
 
     @property
     def goes_on(self) -> bool:
@@ -131,7 +138,25 @@ class Conversation:
             async with connect(self.running) as client:
                 return await work(client)
 
-        return asyncio.run(done())
+        with self._gone_is_told():
+            return asyncio.run(done())
+
+    @contextmanager
+    def _gone_is_told(self) -> Iterator[None]:
+        """A server that cannot be reached is named, with what to do. Raises PotluckError."""
+        try:
+            yield
+        except RunError as error:
+            if not isinstance(error.__cause__, httpx.TransportError):
+                raise
+            raise self._gone() from error
+
+    def _gone(self) -> StartError:
+        fix = "Go on when it runs again; its log says why it does not."
+        return StartError(
+            f"The server at {self.running.url} does not answer.",
+            fix="Start `potluck chat` again." if self.running.is_own else fix,
+        )
 
     async def _turn(self, client: LangGraphClient, message: str) -> AsyncGenerator[Part]:
         if not self._is_marked:
@@ -193,7 +218,7 @@ class Conversation:
         *,
         is_resumed: bool = False,
     ) -> None:
-        with unechoed():
+        with unechoed(), self._gone_is_told():
             asyncio.run(self._show(parts_from, is_resumed=is_resumed))
 
     async def _show(
@@ -205,13 +230,31 @@ class Conversation:
         self._waiting = ()
         self._goes_on = False
         screen = self._screen(is_resumed=is_resumed)
+        turn, is_lost = asyncio.current_task(), False
+
+        def tell(text: str) -> None:
+            nonlocal is_lost
+            if self.running.is_own and turn is not None:
+                # Nobody is there to start it again
+                is_lost = turn.cancel()
+            else:
+                screen.warn(text)
+
         try:
-            async with connect(self.running) as client, aclosing(parts_from(client)) as parts:
+            async with (
+                connect(self.running) as client,
+                watched(self.running.url, tell),
+                aclosing(parts_from(client)) as parts,
+            ):
                 async for part in parts:
                     screen.show(part)
+                    if self._terminal.record is not None:
+                        self._terminal.record.take(part)
                     if isinstance(part, Asked):
                         self._waiting = part.approvals
         except asyncio.CancelledError:
+            if is_lost:
+                raise self._gone() from None
             self._goes_on = screen.is_waiting
             raise
         finally:
@@ -223,6 +266,8 @@ class Conversation:
     def _screen(self, *, is_resumed: bool) -> Screen | LiveScreen:
         terminal = self._terminal
         folder = folder_of(terminal.home, self.thread_id)
+        if terminal.record is not None:
+            return Screen(Console(file=StringIO()), terminal.beside, is_resumed=is_resumed)
         if terminal.out.is_terminal and not terminal.out.is_dumb_terminal:
             pictures = Pictures(folder, terminal.pictures)
             return LiveScreen(

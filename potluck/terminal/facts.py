@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from potluck.terminal.lines import print_line
 from potluck.terminal.screen import printable
 
 State = Literal["ok", "off", "bad"]
@@ -39,10 +40,12 @@ def works(facts: Sequence[Fact]) -> bool:
 
 def print_facts(facts: Sequence[Fact], console: Console) -> None:
     """Each fact with its fix below: a table on a terminal, lines that are not wrapped elsewhere."""
-    if console.is_terminal and console.width >= NARROW:
+    if not console.is_terminal:
+        _print_lines(facts, console)
+    elif console.width >= NARROW:
         console.print(_table(facts))
     else:
-        _print_lines(facts, console)
+        _print_narrow(facts, console)
     counts = Counter(fact.state for fact in facts)
     told = [f"{counts[state]} {words}" for state, words in SUMMARY.items() if counts[state]]
     console.print(Text(f"{', '.join(told)}.", style=_summary_style(counts)), soft_wrap=True)
@@ -66,6 +69,16 @@ def _table(facts: Sequence[Fact]) -> Table:
             )
         table.add_row(Text(mark, style=style), Text(printable(fact.name)), text)
     return table
+
+
+def _print_narrow(facts: Sequence[Fact], console: Console) -> None:
+    for fact in facts:
+        mark, style = MARKS[fact.state]
+        console.print(Text.assemble((f"{mark} ", style), (printable(fact.name), "bold")))
+        print_line(printable(fact.text), console, "dim" if fact.state == "off" else "", indent=2)
+        if fact.fix:
+            fix_style = "yellow" if fact.state == "bad" else "dim"
+            print_line(printable(fact.fix), console, fix_style, indent=2)
 
 
 def _print_lines(facts: Sequence[Fact], console: Console) -> None:

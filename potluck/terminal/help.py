@@ -22,6 +22,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "potluck chat --last": "go on where you left",
         'potluck chat --thread trip "And by train?"': "a thread with a name of your own",
         'potluck chat "Write a haiku" > haiku.txt': "only the answer goes into the file",
+        'potluck chat --json "What is 17*23?" | jq .answer': "for programs",
     },
     "check": {
         "potluck check": "what works, what does not, and the fix",

@@ -23,7 +23,7 @@ from potluck.events import (
 from potluck.server.answer import Answer
 from potluck.server.turn import Happened, Parked, Part
 from potluck.terminal.countdown import Left
-from potluck.terminal.markdown import MarkdownStream, rendered
+from potluck.terminal.markdown import MarkdownStream, end_of, rendered
 from potluck.terminal.pictures import Protocol, inline, place_of
 from potluck.terminal.screen import MARKS, call_line, lines_of, printable
 
@@ -55,11 +55,14 @@ class _Tool:
     output: deque[str] = field(default_factory=lambda: deque(maxlen=SHOWN_OUTPUT_LINES))
 
     def print(self, text: str) -> None:
-        *whole, self.open_line = (self.open_line + printable(text)).split("\n")
-        self.output.extend(whole)
+        *whole, last = (self.open_line + text).split("\n")
+        self.output.extend(_written_over(line) for line in whole)
+        kept = last.rstrip("\r")
+        self.open_line = kept.rpartition("\r")[2] + last[len(kept) :]
 
     def __rich__(self) -> Text:
-        shown = [*self.output, *([self.open_line] if self.open_line else [])]
+        open_line = _written_over(self.open_line)
+        shown = [*self.output, *([open_line] if open_line else [])]
         lines = [f"  {line}" for line in shown[-SHOWN_OUTPUT_LINES:]]
         return _row("\n".join([self.line, *lines]), "dim")
 
@@ -118,6 +121,10 @@ class LiveScreen:
             self._happened(part.event)
         self._write(self._answer.take(part))
         self._live.update(self._moving())
+
+    def warn(self, text: str) -> None:
+        """Say what is no part of the turn."""
+        self._print(f"! {text}")
 
     def end(self) -> None:
         """Show what was not streamed, and take away what moves."""
@@ -236,13 +243,14 @@ class LiveScreen:
 
 
 class _Growing:
-    """Markdown that is parsed only when it is drawn."""
+    """Markdown that is parsed only when it is drawn, and only as much as has room."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def __rich__(self) -> RenderableType:
-        return rendered(self._text)
+    def __rich_console__(self, console: Console, _: ConsoleOptions) -> RenderResult:
+        width, height = console.size
+        yield rendered(end_of(self._text, lines=2 * height, chars=2 * width * height))
 
 
 class _Tail:
@@ -267,6 +275,11 @@ def _plan_text(plan: PlanEvent) -> Text:
         for step in plan["steps"]
     ]
     return Text("\n").join(lines)
+
+
+def _written_over(line: str) -> str:
+    """What a terminal shows of a line that was begun again and again, as bars of progress are."""
+    return printable(line.rstrip("\r").rpartition("\r")[2])
 
 
 def _row(text: str, style: str) -> Text:

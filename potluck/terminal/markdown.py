@@ -1,5 +1,6 @@
 """Markdown as models write it, on a terminal: piece by piece, and with nothing left out."""
 
+import re
 from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
@@ -10,6 +11,10 @@ from rich.segment import Segment
 
 # Colours of the terminal's own, so that code is readable on a light and on a dark one
 CODE_THEME = "ansi_dark"
+# How often a block is read while it doubles its length
+LOOKS = 16
+_FENCES = ("```", "~~~")
+_TABLE_LINE = re.compile(r"[ \t]*\|?[ \t:|-]*-[ \t:|-]*\n?")
 # rich shows none of these, and their text would be lost: they stay as they were written
 _UNSHOWN = ["html_block", "html_inline", "image", "reference"]
 
@@ -20,6 +25,7 @@ class MarkdownStream:
     def __init__(self) -> None:
         self._text = ""
         self._parser = _parser()
+        self._next_look = 0
 
     @property
     def rest(self) -> str:
@@ -29,7 +35,8 @@ class MarkdownStream:
     def add(self, piece: str) -> str:
         """Take a piece; gives the blocks that it finished, as they were written."""
         self._text += piece
-        if "\n" not in piece:
+        # A long block is not read anew with each of its lines, which would take ever longer
+        if "\n" not in piece or len(self._text) < self._next_look:
             return ""
         # A line that is not whole yet may turn out to go on with the block before it
         whole = self._text[: self._text.rindex("\n") + 1]
@@ -37,11 +44,13 @@ class MarkdownStream:
         lines = whole.splitlines(keepends=True)
         finished = "".join(lines[:start])
         self._text = self._text[len(finished) :]
+        self._next_look = len(self._text) + len(self._text) // LOOKS if not finished else 0
         return finished
 
     def take_rest(self) -> str:
         """All that is left, as if it were whole."""
         rest, self._text = self._text, ""
+        self._next_look = 0
         return rest
 
 
@@ -50,6 +59,19 @@ def rendered(text: str) -> "Trimmed":
     markdown = Markdown("", code_theme=CODE_THEME, hyperlinks=False)
     markdown.parsed = _kept_lines(_parser().parse(text))
     return Trimmed(markdown)
+
+
+def end_of(text: str, lines: int, chars: int) -> str:
+    """The end of a long block as the same kind of block: code, a table, a list, a paragraph."""
+    if len(text) <= chars and text.count("\n") <= lines:
+        return text
+    every = text.splitlines(keepends=True)
+    head: list[str] = []
+    if every[0].lstrip().startswith(_FENCES):
+        head = every[:1]
+    elif len(every) > 1 and "|" in every[0] and _TABLE_LINE.fullmatch(every[1]):
+        head = every[:2]
+    return "".join(head) + "".join(every[len(head) :][-lines:])[-chars:]
 
 
 class Trimmed:

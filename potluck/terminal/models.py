@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +24,7 @@ from potluck.providers.tombstones import Tombstone, Tombstones
 from potluck.quota.limits import Limits, measure_of
 from potluck.settings import Settings
 from potluck.terminal.advice import replacement_of
+from potluck.terminal.lines import print_line
 from potluck.terminal.screen import printable
 
 _UNITS = {
@@ -134,8 +134,7 @@ def print_models(rows: Sequence[ModelRow], console: Console) -> None:
         on = any(row.on for row in served)
         state = ("on", "green") if on else ("off", "dim")
         told = f"  {printable(reason)}{_DATA[served[0].trains_on_prompts]}"
-        heading = Text.assemble((provider, "bold"), " ", state, (told, "dim"))
-        console.print(heading, soft_wrap=True)
+        print_line(Text.assemble((provider, "bold"), " ", state, (told, "dim")), console)
         for row in served:
             style = "" if row.on else "dim"
             if shows_columns and console.is_terminal:
@@ -145,7 +144,7 @@ def print_models(rows: Sequence[ModelRow], console: Console) -> None:
             else:
                 _print_narrow(row, console, style)
             if row.gone is not None:
-                console.print(Text(_epitaph(row.gone), style="red"), soft_wrap=True)
+                print_line(_epitaph(row.gone), console, "red", indent=4)
 
 
 def _columns(row: ModelRow, width: int, style: str) -> Table:
@@ -163,16 +162,16 @@ def _columns(row: ModelRow, width: int, style: str) -> Table:
 
 def _print_narrow(row: ModelRow, console: Console, style: str) -> None:
     can = f"{_context(row)}  {' '.join(row.capabilities)}"
-    console.print(Text(f"  {_id(row)}", style=style or "bold"), soft_wrap=True)
+    print_line(_id(row), console, style or "bold", indent=2)
     for text in (can, _limits(row)):
         if text:
-            console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4)))
+            print_line(text, console, "dim", indent=4)
 
 
 def _epitaph(gone: Mapping[str, str | None]) -> str:
     words = "not free" if gone["cause"] == "not_free" else "gone"
     instead = f"; {gone['replacement']} is asked instead" if gone["replacement"] else ""
-    return printable(f"    {words} since {str(gone['since'])[:10]}{instead}: {gone['why']}")
+    return printable(f"{words} since {str(gone['since'])[:10]}{instead}: {gone['why']}")
 
 
 def _id(row: ModelRow) -> str:

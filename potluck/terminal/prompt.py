@@ -1,6 +1,6 @@
 """What the person types: one message after the other, some of several lines."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -19,9 +19,10 @@ GOES_ON = "...> "
 QUOTES = '"""'
 LEAVE_HINT = "Ctrl-D or /quit leaves."
 MENU_LINES = 6
+MOST_HISTORY_BYTES = 1_000_000
 
-Suggest = Callable[[str], Sequence[str]]
-"""What may stand for the last word of a command line, all of which is given."""
+Suggest = Callable[[str], Mapping[str, str]]
+"""What may stand for the last word of a command line, all of which is given, and what it is."""
 
 
 class Prompt(Protocol):
@@ -74,6 +75,8 @@ class KeyPrompt:
             history=_history(history),
             completer=_Commands(suggest),
             complete_while_typing=True,
+            # The server may have to be asked, which takes its time
+            complete_in_thread=True,
             reserve_space_for_menu=MENU_LINES,
             multiline=True,
             key_bindings=_keys(),
@@ -137,11 +140,21 @@ def _history(file: Path) -> History:
     """Kept in a file that only its owner reads; where none can be had, for this conversation."""
     try:
         file.touch(mode=0o600, exist_ok=True)
+        _shorten(file)
         with file.open("ab"):
             pass
     except OSError:
         return InMemoryHistory()
     return FileHistory(str(file))
+
+
+def _shorten(file: Path) -> None:
+    """Drop the older half once there is more than anybody searches through. Raises OSError."""
+    kept = file.read_bytes()
+    if len(kept) > MOST_HISTORY_BYTES:
+        newer = kept[-MOST_HISTORY_BYTES // 2 :]
+        # Each entry begins with the time of its own; what was typed stands behind plus signs
+        file.write_bytes(newer[max(0, newer.find(b"\n# ")) :])
 
 
 class _Commands(Completer):
@@ -156,6 +169,6 @@ class _Commands(Completer):
 
     def _completions(self, text: str) -> Iterator[Completion]:
         word = text.rpartition(" ")[2]
-        for known in self._suggest(text):
+        for known, meaning in self._suggest(text).items():
             if known.startswith(word):
-                yield Completion(known, start_position=-len(word))
+                yield Completion(known, start_position=-len(word), display_meta=meaning)

@@ -23,8 +23,10 @@ _NAMES = {
     "runs": "finished runs",
     "responses": "responses",
     "calls": "single calls",
+    "sums": "daily sums of calls",
     "cache": "cached answers",
     "workspaces": "workspaces",
+    "logs": "logs",
 }
 
 

@@ -19,10 +19,13 @@ from rich.console import Console
 
 from potluck.errors import StartError
 from potluck.server.address import server_file
-from potluck.settings import Settings
+from potluck.server.auth_names import user_of
+from potluck.settings import ApiKey, Settings
 
 OK = 200
 UNAUTHORIZED = 401
+FORBIDDEN = 403
+TOO_MANY = 429
 PROBE_TIMEOUT_S = 2.0
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
@@ -40,31 +43,61 @@ class Running:
     url: str
     pid: int | None = None
     key: SecretStr | None = None
+    key_name: str = ""
     is_own: bool = False
+
+    @property
+    def owner(self) -> str:
+        """Whose threads are meant by a name; empty where all are one."""
+        return user_of(ApiKey(self.key_name, self.key)) if self.key else ""
 
 
 def find(settings: Settings) -> Running | None:
-    """The server that uses this data folder, if there is one and it answers."""
+    """The server that uses this data folder, if there is one and it answers.
+
+    Raises StartError when it answers, but does not let us in.
+    """
+    found, status = _look(settings)
+    if found is not None and status not in (OK, None):
+        raise _turned_away(found, status)
+    return found if status == OK else None
+
+
+def _look(settings: Settings) -> tuple[Running | None, int | None]:
+    """The server that has left word in this data folder, and with which status it answers."""
     try:
         written = json.loads(server_file(settings.potluck_home).read_text())
-        found = Running(str(written["url"]), int(written["pid"]), own_key(settings))
+        found = _with_own_key(str(written["url"]), int(written["pid"]), settings)
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None, None
     alive = found.pid is not None and psutil.pid_exists(found.pid)
-    return found if alive and probe(found) == OK else None
+    return (found, probe(found)) if alive else (None, None)
 
 
-def own_key(settings: Settings) -> SecretStr | None:
-    """The first secret of POTLUCK_API_KEYS."""
-    return next(iter(settings.api_secrets), None)
+def _turned_away(running: Running, status: int | None) -> StartError:
+    if status in (UNAUTHORIZED, FORBIDDEN):
+        why = "does not take the key" if running.key else "asks for a key"
+        return StartError(
+            f"The server at {running.url} {why}.",
+            fix="Put one that it takes first into POTLUCK_API_KEYS.",
+        )
+    fix = "Too many requests: wait a minute." if status == TOO_MANY else "Look at its log."
+    return StartError(f"The server at {running.url} answers HTTP {status}.", fix=fix)
+
+
+def _with_own_key(url: str, pid: int | None, settings: Settings) -> Running:
+    """With the first of POTLUCK_API_KEYS that may do more than read the metrics."""
+    key = next((one for one in settings.api_keys if one.role != "metrics"), None)
+    return Running(url, pid, key.secret, key.name) if key else Running(url, pid)
 
 
 def probe(running: Running) -> int | None:
     """The HTTP status with which a LangGraph API answers there; None when nothing does."""
     headers = {"X-Api-Key": running.key.get_secret_value()} if running.key else {}
     try:
+        # a proxy from the environment would be asked for this machine's own ports
         return httpx.get(
-            f"{running.url}/info", headers=headers, timeout=PROBE_TIMEOUT_S
+            f"{running.url}/info", headers=headers, timeout=PROBE_TIMEOUT_S, trust_env=False
         ).status_code
     except (httpx.HTTPError, httpx.InvalidURL):
         return None
@@ -88,13 +121,11 @@ def server(settings: Settings, url: str | None, console: Console) -> Iterator[Ru
 
 
 def _at(url: str, settings: Settings) -> Running:
-    running = Running(url.rstrip("/"), key=own_key(settings))
+    address = url if "://" in url else f"http://{url}"
+    running = _with_own_key(address.rstrip("/"), None, settings)
     status = probe(running)
-    if status == UNAUTHORIZED:
-        raise StartError(
-            f"The server at {url} does not take the key.",
-            fix="Put one that it takes first into POTLUCK_API_KEYS.",
-        )
+    if status in (UNAUTHORIZED, FORBIDDEN):
+        raise _turned_away(running, status)
     if status != OK:
         raise StartError(
             f"No Potluck server answers at {url}.",
@@ -141,9 +172,9 @@ def _wait(process: subprocess.Popen[bytes], settings: Settings, log: IO[str]) ->
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise StartError(f"The server did not start. {_last_words(log)}")
-        found = find(settings)
+        found, status = _look(settings)
         # Another server may have been quicker to take the data folder: it does as well.
-        if found is not None:
+        if found is not None and status == OK:
             return replace(found, is_own=found.pid == process.pid)
         time.sleep(POLL_S)
     raise StartError(

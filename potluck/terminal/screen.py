@@ -27,8 +27,8 @@ MARKS: dict[StepStatus, str] = {"todo": "○", "doing": "◐", "done": "●", "f
 DECISIONS = {"approve": "approved", "edit": "changed", "reject": "rejected"}
 SHOWN_LINES = 6
 SHOWN_CHARS = 160
-# What a model or a tool writes must not steer the terminal.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What a model or a tool writes must not steer the terminal; halves of characters cannot be written.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Screen:
@@ -75,6 +75,11 @@ class Screen:
                 self._beside.print(Text(line, style="dim"), soft_wrap=True)
         self._write(self._answer.take(part))
 
+    def warn(self, text: str) -> None:
+        """Say what is no part of the turn."""
+        self._break_line()
+        self._beside.print(Text(f"! {text}", style="dim"), soft_wrap=True)
+
     def end(self) -> None:
         """Show what was not streamed, and end the line."""
         self._countdown.stop()
@@ -94,7 +99,8 @@ class Screen:
         if not text:
             return
         self._said.append(text)
-        self._out.print(Text(text), end="", soft_wrap=True)
+        # As it is: rich would make spaces of tabs, which makefiles and tables live by
+        self._out.file.write(text)
         self._out.file.flush()
         self._in_line = not text.endswith("\n")
 
@@ -105,7 +111,7 @@ class Screen:
 
 
 def printable(text: str) -> str:
-    """The text without control characters, but for line ends and tabs."""
+    """The text without control characters, but for line ends and tabs, and without what is none."""
     return CONTROL.sub("", text)
 
 

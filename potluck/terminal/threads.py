@@ -1,6 +1,7 @@
 """The threads that there are: what they are about, and how one is named."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,13 +11,18 @@ import httpx
 from langgraph_sdk.client import LangGraphClient
 
 from potluck.server.turn import run_errors, text_of, thread_id_of
+from potluck.terminal.screen import printable
 
 # How threads of the terminal are marked in their metadata
 MARK = "potluck_terminal"
 TITLE = "title"
 TITLE_CHARS = 72
 SHOWN = 15
+# Among the threads that are listed before one's eyes; elsewhere it takes what the list shows
 SHORTEST_PREFIX = 4
+ID_CHARS = 8
+LOOKED_THROUGH = 100
+_LISTED_ID = re.compile(rf"[0-9a-fA-F]{{{ID_CHARS}}}(?:-[0-9a-fA-F-]{{0,26}})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +79,43 @@ async def mark(client: LangGraphClient, thread_id: str, first_message: str) -> N
 
 def titled(message: str) -> str:
     """The beginning of a message, as a title."""
-    line = " ".join(message.split())
+    line = " ".join(printable(message).split())
     return line if len(line) <= TITLE_CHARS else f"{line[: TITLE_CHARS - 1]}…"
 
 
-def meant(name: str, listed: Sequence[ThreadLine]) -> str:
+def meant(name: str, listed: Sequence[ThreadLine], owner: str = "") -> str:
     """The id of the thread that is called so: a number of the list, an id's beginning, a name."""
     if name.isdecimal() and 1 <= int(name) <= len(listed):
         return listed[int(name) - 1].id
-    if len(name) >= SHORTEST_PREFIX:
-        fitting = [line.id for line in listed if line.id.startswith(name.lower())]
-        if len(fitting) == 1:
-            return fitting[0]
-    return thread_id_of(name)
+    if len(name) >= SHORTEST_PREFIX and (found := _begun_so(name, [one.id for one in listed])):
+        return found
+    return thread_id_of(name, owner)
+
+
+async def named(client: LangGraphClient, name: str, owner: str) -> str:
+    """The id of the thread that is called so: an id, its beginning as it is listed, a name.
+
+    Raises RunError.
+    """
+    if not _LISTED_ID.fullmatch(name):
+        return thread_id_of(name, owner)
+    with run_errors():
+        found = await client.threads.search(
+            limit=LOOKED_THROUGH, sort_by="updated_at", sort_order="desc"
+        )
+    return _begun_so(name, [str(one["thread_id"]) for one in found]) or thread_id_of(name, owner)
+
+
+def _begun_so(name: str, ids: Sequence[str]) -> str | None:
+    """The one id that begins so."""
+    fitting = [one for one in ids if one.startswith(name.lower())]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 async def _title(client: LangGraphClient, thread: Mapping[str, Any]) -> str:
     told = (thread.get("metadata") or {}).get(TITLE)
     if told:
-        return str(told)
+        return titled(str(told))
     try:
         state = await client.threads.get_state(str(thread["thread_id"]))
     except httpx.HTTPError:

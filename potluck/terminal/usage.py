@@ -1,6 +1,7 @@
 """`potluck usage`: the quota report, from the running server or read in its place."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Literal
 
 import httpx
@@ -42,14 +43,28 @@ def report_of_server(running: Running, *, days: int = 1) -> QuotaReport:
         ) from error
 
 
-def resume(settings: Settings, thread: str) -> str:
-    """Have the parked run of a thread go on at once; gives the thread's id."""
-    return _act(settings, thread, "POST", "/resume")
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done about the parked run of a thread."""
+
+    thread_id: str
+    status: Literal["resumed", "cancelled"]
+
+    def __str__(self) -> str:
+        if self.status == "cancelled":
+            return f"Thread {self.thread_id} waits no longer."
+        told = f"Thread {self.thread_id} is tried again now"
+        return f"{told}; `potluck usage` lists it if it must wait."
 
 
-def cancel(settings: Settings, thread: str) -> str:
-    """Drop the parked run of a thread; gives the thread's id."""
-    return _act(settings, thread, "DELETE", "")
+def resume(settings: Settings, thread: str) -> Done:
+    """Have the parked run of a thread go on at once. Raises PotluckError."""
+    return Done(_act(settings, thread, "POST", "/resume"), "resumed")
+
+
+def cancel(settings: Settings, thread: str) -> Done:
+    """Drop the parked run of a thread. Raises PotluckError."""
+    return Done(_act(settings, thread, "DELETE", ""), "cancelled")
 
 
 def _act(settings: Settings, thread: str, method: Literal["POST", "DELETE"], path: str) -> str:
@@ -59,7 +74,7 @@ def _act(settings: Settings, thread: str, method: Literal["POST", "DELETE"], pat
             "Parked runs belong to a server, and none runs on this data folder.",
             fix="Start it with `potluck serve`: it resumes them by itself when they are due.",
         )
-    thread_id = thread_id_of(thread)
+    thread_id = thread_id_of(thread, running.owner)
     _ask(running, method, f"/quota/parked/{thread_id}{path}")
     return thread_id
 

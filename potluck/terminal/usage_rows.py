@@ -11,6 +11,8 @@ NOW = "now"
 # Of less than this nobody can tell how it goes on.
 SHARE_OF_A_TREND = 0.1
 EVERY_MODEL = "(all models)"
+# The same weekday may come again after it
+_WEEK = timedelta(days=6)
 _LONGEST_FIRST = {"month": 0, "day": 1, "hour": 2, "minute": 3, "call": 4}
 
 Tone = Literal["good", "fair", "bad", "dim"]
@@ -75,7 +77,7 @@ def _rows(
             share=window.share,
             used=_used(window),
             resets=_resets(window, now),
-            note=_advice(advice) if window.id == advice.window else "",
+            note=_advice(advice, now) if window.id == advice.window else "",
             tone=_tone(window.share or 0),
         )
         for window in windows
@@ -107,10 +109,10 @@ def _tone(share: float) -> Tone:
     return "bad" if share > 0.8 else "good" if share < 0.3 else "fair"
 
 
-def _advice(advice: AdviceReport) -> str:
+def _advice(advice: AdviceReport, now: datetime) -> str:
     if advice.exhausted_at is None or (advice.used_share or 0.0) < SHARE_OF_A_TREND:
         return advice.status
-    return f"{advice.status}, used up {clock_time(advice.exhausted_at)}"
+    return f"{advice.status}, used up {clock_time(advice.exhausted_at, now)}"
 
 
 def _note(model: ModelReport, now: datetime) -> tuple[str, Tone]:
@@ -135,7 +137,7 @@ def _bare(name: str, model: ModelReport, note: str, tone: Tone) -> UsageRow:
         model=name,
         window="no limit known",
         share=None,
-        used=f"{figure(requests)} calls" if requests else "",
+        used=counted(requests, "call") if requests else "",
         resets="",
         note=note,
         tone=tone,
@@ -145,6 +147,11 @@ def _bare(name: str, model: ModelReport, note: str, tone: Tone) -> UsageRow:
 def figure(value: float) -> str:
     """A number with its thousands apart, and decimals only where there are any."""
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:,.2f}"
+
+
+def counted(value: float, noun: str) -> str:
+    """So many of something."""
+    return f"{figure(value)} {noun if value == 1 else f'{noun}s'}"
 
 
 def span(left: timedelta) -> str:
@@ -161,9 +168,9 @@ def _parts(seconds: int) -> Iterator[str]:
             yield f"{count} {name}"
 
 
-def clock_time(at: datetime) -> str:
-    """A moment in this machine's time."""
-    return f"{at.astimezone():%a %H:%M}"
+def clock_time(at: datetime, now: datetime) -> str:
+    """A moment in this machine's time, with its date where the weekday would not tell."""
+    return f"{at.astimezone():%a %H:%M}" if at - now < _WEEK else f"{at.astimezone():%d %b %H:%M}"
 
 
 def off(providers: Iterable[ProviderReport]) -> list[str]:

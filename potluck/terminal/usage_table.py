@@ -7,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from potluck.quota.report_form import ParkedReport, QuotaReport, Totals
+from potluck.terminal.lines import print_line
 from potluck.terminal.screen import printable
 from potluck.terminal.usage_rows import (
     NOW,
     Tone,
     UsageRow,
     clock_time,
-    figure,
+    counted,
     off,
     rows_of,
     span,
@@ -34,14 +35,15 @@ def print_usage(report: QuotaReport, console: Console) -> None:
         for provider, rows in on:
             _print_narrow(provider, rows, console)
     if not on:
-        _say(console, "No LLM is connected: put a free key into .env (`potluck check` lists them).")
+        told = "No LLM is connected: put a free key into .env (`potluck check` lists them)."
+        print_line(told, console)
     elif off(report.providers):
         names = ", ".join(off(report.providers))
-        _say(console, f"off: {names} (`potluck check` says why)", "dim")
+        print_line(f"off: {names} (`potluck check` says why)", console, "dim")
     _print_parked(report, console)
     _print_totals(report, console)
     for lack in report.missing:
-        _say(console, lack, "yellow")
+        print_line(lack, console, "yellow")
 
 
 def _fits(table: Table, console: Console) -> bool:
@@ -73,17 +75,18 @@ def _table(groups: list[tuple[str, list[UsageRow]]]) -> Table:
 
 def _print_narrow(provider: str, rows: list[UsageRow], console: Console) -> None:
     """Each model a line of its own, under it its windows: nothing is cut off."""
-    _say(console, printable(provider), "bold")
+    print_line(printable(provider), console, "bold")
     before = ""
     for row in rows:
         if row.model != before:
-            _say(console, f"  {printable(row.model)}")
+            print_line(printable(row.model), console, indent=2)
         before = row.model
         resets = f", resets {row.resets}" if row.resets else ""
-        line = Text.assemble("    ", _bar(row), f" {row.used} {row.window}{resets}".rstrip())
+        bar = Text() if row.share is None else Text.assemble(_bar(row), " ")
+        line = Text.assemble(bar, f"{row.used} {row.window}{resets}".strip())
         if row.note:
             line.append(f"; {row.note}", style=STYLES[row.tone])
-        console.print(line, soft_wrap=True)
+        print_line(line, console, indent=4)
 
 
 def _bar(row: UsageRow) -> Text:
@@ -100,34 +103,29 @@ def _print_parked(report: QuotaReport, console: Console) -> None:
         return
     count = len(report.parked)
     console.print()
-    _say(
-        console,
-        "Waiting for quota; each goes on by itself:"
-        if count > 1
-        else "Waiting for quota; goes on by itself:",
-    )
+    print_line(f"Waiting for quota; {'each ' if count > 1 else ''}goes on by itself:", console)
     for run in report.parked:
-        _say(console, f"  {_parked(run, report)}")
-    _say(console, "  potluck usage --resume ID: at once; --cancel ID: never", "dim")
+        print_line(_parked(run, report), console, indent=2)
+    print_line("potluck usage --resume ID: at once; --cancel ID: never", console, "dim", indent=2)
 
 
 def _parked(run: ParkedReport, report: QuotaReport) -> str:
     left = span(run.resume_at - report.at)
-    when = left if left == NOW else f"at {clock_time(run.resume_at)}, in {left}"
+    when = left if left == NOW else f"at {clock_time(run.resume_at, report.at)}, in {left}"
     return printable(f"{run.thread_id}  {when}: {run.reason}")
 
 
 def _print_totals(report: QuotaReport, console: Console) -> None:
     console.print()
     if report.today is not None:
-        _say(console, f"today (UTC): {'; '.join(_totals(report.today))}")
+        print_line(f"today (UTC): {'; '.join(_totals(report.today))}", console)
     if len(report.days) > 1:
         for day in report.days:
-            _say(console, f"  {day.day}  {'; '.join(_totals(day.totals))}")
+            print_line(f"{day.day}  {'; '.join(_totals(day.totals))}", console, indent=2)
 
 
 def _totals(totals: Totals) -> Iterator[str]:
-    yield "1 call" if totals.sent == 1 else f"{totals.sent:,} calls"
+    yield counted(totals.sent, "call")
     counts = {
         "failed": totals.failed,
         "cancelled": totals.cancelled,
@@ -137,9 +135,10 @@ def _totals(totals: Totals) -> Iterator[str]:
     if totals.sent:
         yield f"{totals.input_tokens:,} tokens in, {totals.output_tokens:,} out"
     if totals.cached:
-        yield f"{totals.cached:,} from the cache ({figure(totals.cached_tokens)} tokens saved)"
+        yield f"{totals.cached:,} from the cache ({counted(totals.cached_tokens, 'token')} saved)"
     if totals.batches:
-        yield f"{totals.batched_steps:,} steps in {totals.batches:,} calls"
+        steps = counted(totals.batched_steps, "step")
+        yield f"{steps} batched in {counted(totals.batches, 'call')}"
     if totals.saved_usd:
         yield f"{dollars(totals.saved_usd)} not spent"
     if totals.spent_usd:
@@ -151,7 +150,3 @@ def _totals(totals: Totals) -> Iterator[str]:
 def dollars(amount: float) -> str:
     """An amount of USD, in cents, or with as many places as small ones need."""
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.2g}" if amount >= 1e-4 else "<$0.0001"
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(text, style=style), soft_wrap=True)

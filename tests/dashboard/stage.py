@@ -22,6 +22,7 @@ from potluck.settings import Settings
 from tests.dashboard.reports import hours_report, quota_report
 
 KEY = "secret-of-ann"
+METRICS_KEY = "secret-of-a-counter"
 
 
 @dataclass
@@ -79,7 +80,7 @@ class Stage:
     def guarded(self) -> Callable[[Scope, Receive, Send], object]:
         app = self.app()
         keyless = _guard(app)
-        keyed = _guard(app, f"ann:{KEY}")
+        keyed = _guard(app, f"ann:{KEY}", f"counter:{METRICS_KEY}:metrics")
 
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             async def noted(message: object) -> None:

@@ -12,15 +12,16 @@ from playwright.sync_api import Browser, Error, Page, expect
 from potluck.quota.hours_report import HourReport
 from potluck.quota.report_form import OutageReport
 from potluck.server.refusal import refusal
-from tests.dashboard import reports
+from tests.dashboard import long_reports, reports
 from tests.dashboard.conftest import PHONE, WIDE
-from tests.dashboard.stage import KEY, Stage
+from tests.dashboard.stage import KEY, METRICS_KEY, Stage
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 Open = Callable[..., Page]
 SIZES = {"wide": WIDE, "phone": PHONE}
 NARROWEST = (320, 640)
+WIDEST = (2560, 1440)
 TURN_MS = 5000
 # How the marks of the legend stand out from the ground, by the formula of WCAG.
 MARK_CONTRAST = """() => {
@@ -66,11 +67,15 @@ def test_it_is_readable_and_accessible(
     page.screenshot(path=picture, full_page=width == "wide")
 
 
-@pytest.mark.parametrize("size", [NARROWEST, PHONE, (768, 1024), WIDE])
+@pytest.mark.parametrize("names", ["usual", "long"])
+@pytest.mark.parametrize("size", [NARROWEST, PHONE, (768, 1024), WIDE, WIDEST])
 def test_nothing_is_wider_than_the_screen(
-    stage: Stage, open_page: Open, size: tuple[int, int]
+    stage: Stage, open_page: Open, pictures: Path, size: tuple[int, int], names: str
 ) -> None:
+    if names == "long":
+        stage.report, stage.hours = long_reports.long_report, long_reports.long_hours
     page = ready(open_page(stage.url, size))
+    page.screenshot(path=pictures / f"dashboard-{names}-{size[0]}.png", full_page=True)
     page.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     wide = page.evaluate(
@@ -79,6 +84,17 @@ def test_nothing_is_wider_than_the_screen(
         "e.getBoundingClientRect().right > innerWidth + 0.5).map((e) => e.outerHTML)"
     )
     assert wide == []
+
+
+def test_each_of_several_keys_has_its_own_figures(stage: Stage, open_page: Open) -> None:
+    stage.report, stage.hours = long_reports.long_report, long_reports.long_hours
+    page = ready(open_page(stage.url))
+    expect(page.locator(".model")).to_have_count(2 * long_reports.MANY)
+    page.clock.fast_forward(TURN_MS)
+    expect(page.locator("#freshness")).to_contain_text("Live")
+    expect(page.locator(".model")).to_have_count(2 * long_reports.MANY)
+    for number in range(long_reports.MANY):
+        expect(page.locator(".model", has_text=f"(key k{number:02})")).to_have_count(2)
 
 
 def test_it_tells_what_is_left_and_when_the_rest_is_back(stage: Stage, open_page: Open) -> None:
@@ -322,6 +338,21 @@ def test_a_refused_action_is_told(stage: Stage, open_page: Open) -> None:
     page.get_by_role("button", name="Give it up").click()
     expect(page.locator("#trouble")).to_contain_text("is just going on by itself")
     expect(page.get_by_role("button", name="Give thread busy up")).to_be_enabled()
+    expect(page.get_by_role("button", name="Give thread busy up")).to_be_focused()
+    # Long enough to be read, whatever else comes in
+    for shows in (True, True, False):
+        with page.expect_response("**/quota/hours*"):
+            page.clock.fast_forward(TURN_MS)
+        expect(page.locator("#trouble")).to_be_visible(visible=shows)
+
+
+def test_a_run_that_goes_on_another_day_tells_which(stage: Stage, open_page: Open) -> None:
+    far = reports.now() + timedelta(days=3)
+    run = reports.parked_run().model_copy(update={"resume_at": far})
+    stage.report = lambda: reports.quota_report(parked=(run,))
+    page = ready(open_page(stage.url))
+    told = far.astimezone(ZoneInfo("Europe/Berlin"))
+    expect(page.locator("#parked")).to_contain_text(f"{told.day} {told:%b}, {told:%H:%M}; waiting")
 
 
 def test_behind_keys_it_asks_for_one_and_keeps_it_in_the_tab(stage: Stage, open_page: Open) -> None:
@@ -330,7 +361,11 @@ def test_behind_keys_it_asks_for_one_and_keeps_it_in_the_tab(stage: Stage, open_
     expect(page.get_by_label("Key", exact=True)).to_be_focused()
     expect(page.locator("#board")).to_be_hidden()
     assert Axe().run(page).violations_count == 0
-    for wrong, fault in [("wrong", "does not know this key"), ("ключ", "without spaces")]:
+    for wrong, fault in [
+        ("wrong", "does not know this key"),
+        (f"ann:{KEY}", "Of name:secret it is the secret alone."),
+        ("ключ", "without spaces"),
+    ]:
         page.get_by_label("Key", exact=True).fill(wrong)
         page.keyboard.press("Enter")
         expect(page.locator("#login-fault")).to_contain_text(fault)
@@ -345,6 +380,20 @@ def test_behind_keys_it_asks_for_one_and_keeps_it_in_the_tab(stage: Stage, open_
     expect(other.locator("#login")).to_be_visible()
     assert page.context.cookies() == []
     assert page.evaluate("localStorage.length") == 0
+
+
+def test_a_key_that_may_not_look_makes_room_for_another(stage: Stage, open_page: Open) -> None:
+    stage.with_key = True
+    page = open_page(stage.url)
+    key = page.get_by_label("Key", exact=True)
+    key.fill(METRICS_KEY)
+    page.keyboard.press("Enter")
+    expect(page.locator("#login-fault")).to_contain_text("may read /metrics and no more")
+    page.reload()
+    expect(page.locator("#login-fault")).to_contain_text("may read /metrics and no more")
+    key.fill(KEY)
+    page.keyboard.press("Enter")
+    ready(page)
 
 
 def test_a_key_that_is_forgotten_takes_what_it_showed_with_it(

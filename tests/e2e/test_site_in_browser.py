@@ -19,7 +19,10 @@ from tests.chromium import chromium, missing
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 PROJECT_DIR = Path(__file__).parents[2]
-SHOWN = ("", "start/quick-start/", "ja/quick-start/", "reference/providers/", "extend/tool/")
+SHOWN = (
+    *("", "start/quick-start/", "ja/quick-start/", "operations/", "threat-model/"),
+    *("reference/providers/", "extend/tool/"),
+)
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -11,7 +11,8 @@ import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
-from benchmarks.replicas_stage import Cluster, Replica, cluster, missing_programs
+from benchmarks.replicas_services import missing_programs
+from benchmarks.replicas_stage import Cluster, Replica, cluster
 from potluck.simulator.server import SimulatorServer
 
 REPLICAS = 3

@@ -1,6 +1,7 @@
 """Quota is one for all servers: not one call too many, and what waits for it goes on once."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -56,12 +57,14 @@ def test_a_parked_run_is_gone_on_with_once(
         wait_for(lambda thread_id=thread_id: clients[0].threads.get(thread_id)["status"] == "idle")
         said = [m["content"] for m in messages_of(clients[1], thread_id)]
         assert said == ["What is the answer?", "Forty-two."]
-        # One that was woken too early was parked again
-        states = [run["status"] for run in clients[2].runs.list(thread_id)]
-        assert sorted(set(states)) == ["interrupted", "success"]
-        assert states.count("success") == 1
-    answered = [one for one in upstream.log if one.status == 200]
-    assert len(answered) == len(threads)
+        # Where it goes on, the server may have been refused later than the one that woke it, and
+        # know of an outage that ends later: then it is parked again, without asking
+        newest, *before = (run["status"] for run in clients[2].runs.list(thread_id))
+        assert (newest, set(before)) == ("success", {"interrupted"})
+    answers = Counter(one.status for one in upstream.log)
+    # No server asks a second time while it is out, whatever wakes the runs
+    assert answers.pop(429) <= len(servers.replicas)
+    assert answers == {200: len(threads)}
 
 
 def test_a_parked_run_goes_on_although_its_server_is_gone(

@@ -60,6 +60,15 @@ def test_cut_short_it_is_refused(tmp_path: Path, at: int) -> None:
         extract_parts(file, manifest, tmp_path)
 
 
+def test_no_room_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    file, manifest = made(tmp_path)
+    full = tmp_path / "out"
+    full.mkdir()
+    (full / "part-0").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        extract_parts(file, manifest, full)
+
+
 def test_with_one_byte_changed_it_is_refused(tmp_path: Path) -> None:
     file, manifest = made(tmp_path)
     content = bytearray(file.read_bytes())

@@ -2,19 +2,25 @@
 
 import io
 import os
+import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from potluck import backup_files
 from potluck.backup_files import pack, swapped, unpack
 from potluck.errors import BackupError
+from potluck.sandbox.deletion import delete_tree
 
 
 def home(folder: Path) -> Path:
     made = folder / "home"
     inner = made / "workspaces" / "t1" / "deep"
     inner.mkdir(parents=True)
+    inner.parent.chmod(0o700)
+    inner.chmod(0o755)
     (inner / "notes.txt").write_text("tea")
     (inner / "run.sh").write_text("#!/bin/sh\n")
     (inner / "run.sh").chmod(0o755)
@@ -51,8 +57,90 @@ def test_come_back_with_modes_and_links_and_without_keys(tmp_path: Path) -> None
     assert (workspace / "link").read_text() == "tea"
     assert (workspace / "out").readlink() == Path("/etc/hostname")
     assert (workspace / "deep" / "run.sh").stat().st_mode & 0o777 == 0o755
+    assert workspace.stat().st_mode & 0o777 == 0o700
+    assert (workspace / "deep").stat().st_mode & 0o777 == 0o755
     assert sorted(path.name for path in out.iterdir()) == ["tombstones.json", "workspaces"]
     assert [path.name for path in (out / "workspaces").iterdir()] == ["t1"]
+
+
+NAMES = [
+    b"caf\xe9", "caf\u00e9".encode(), "cafe\u0301".encode(), "\u2615 tea".encode(), b"two\nlines",
+    b"-rf", b" before and after ", b"dot.", b"...", b"a\\b:c*?", b"\x01\x7f", b"x" * 255,
+    "\u8336".encode() * 85,
+]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take fewer names")
+def test_odd_names_come_back_as_they_were(tmp_path: Path) -> None:
+    workspace = tmp_path / "home" / "workspaces" / "t1"
+    workspace.mkdir(parents=True)
+    for name in NAMES:
+        Path(os.fsdecode(os.fsencode(workspace) + b"/" + name)).write_bytes(name)
+    (workspace / "empty").mkdir()
+    packed = pack(tmp_path / "home", tmp_path / "files.tar.gz")
+    assert (packed.files, packed.left_out) == (len(NAMES), 0)
+    out = tmp_path / "out"
+    out.mkdir()
+    unpacked = unpack(tmp_path / "files.tar.gz", out)
+    assert (unpacked.files, unpacked.left_out) == (len(NAMES), 0)
+    back = {os.fsencode(path.name): path for path in (out / "workspaces" / "t1").iterdir()}
+    assert set(back) == {*NAMES, b"empty"}
+    assert all(back[name].read_bytes() == name for name in NAMES)
+    assert list(back[b"empty"].iterdir()) == []
+
+
+def test_what_no_path_leads_to_is_left_out(tmp_path: Path) -> None:
+    workspace = tmp_path / "home" / "workspaces" / "t1"
+    workspace.mkdir(parents=True)
+    (workspace / "notes.txt").write_text("tea")
+    name = "d" * 250
+    here = os.open(workspace, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir(name, dir_fd=here)
+        inner = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    packed = pack(tmp_path / "home", tmp_path / "files.tar.gz")
+    assert packed.files == 1
+    assert packed.left_out == 1
+    delete_tree(tmp_path / "home")
+
+
+def test_a_file_that_becomes_something_else_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home(tmp_path)
+    path = folder / "workspaces" / "t1" / "deep" / "notes.txt"
+    changes = iter([path.mkdir, lambda: path.symlink_to("/etc/hostname")])
+    opened = backup_files._opened
+
+    def in_between(file: Path) -> Any:
+        if file == path:
+            path.rmdir() if path.is_dir() else path.unlink()
+            next(changes)()
+        return opened(file)
+
+    monkeypatch.setattr(backup_files, "_opened", in_between)
+    assert pack(folder, tmp_path / "first.tar.gz").left_out == 1
+    path.rmdir()
+    path.write_text("tea")
+    assert pack(folder, tmp_path / "second.tar.gz").left_out == 1
+    with tarfile.open(tmp_path / "second.tar.gz") as tar:
+        assert "workspaces/t1/deep/run.sh" in tar.getnames()
+
+
+def test_a_name_that_this_system_does_not_take_is_left_out(tmp_path: Path) -> None:
+    file = tar_of(
+        tmp_path / "files.tar.gz",
+        (tarfile.TarInfo(f"workspaces/t1/{'x' * 300}"), b"x"),
+        (tarfile.TarInfo("workspaces/t1/plain"), b"x"),
+        link(f"workspaces/t1/{'y' * 300}", "plain"),
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    unpacked = unpack(file, out)
+    assert (unpacked.files, unpacked.left_out) == (1, 2)
 
 
 def test_pipes_are_left_out(tmp_path: Path) -> None:

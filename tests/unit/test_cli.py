@@ -1,6 +1,7 @@
 """Arguments, exit codes and errors of the command line."""
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -13,7 +14,9 @@ from potluck.providers.catalog import Model
 from potluck.providers.differences import Difference, Loss
 from potluck.quota.report_form import QuotaReport
 from potluck.terminal.facts import Fact
+from potluck.terminal.notes import KeptNote
 from potluck.terminal.refresh import ProviderChanges
+from potluck.terminal.usage import Done
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
@@ -54,11 +57,11 @@ def test_arguments_reach_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert run(monkeypatch, "chat", "hello there", "--thread", "notes", "--url", "http://x") == 0
     told = {"message": "hello there", "thread": "notes", "url": "http://x"}
-    assert seen == {**told, "last": False, "model": None}
+    assert seen == {**told, "last": False, "model": None, "as_json": False}
     seen.clear()
-    assert run(monkeypatch, "chat", "--last", "-m", "groq/x") == 0
+    assert run(monkeypatch, "chat", "--last", "-m", "groq/x", "--json") == 0
     told = {"message": None, "thread": None, "url": None}
-    assert seen == {**told, "last": True, "model": "groq/x"}
+    assert seen == {**told, "last": True, "model": "groq/x", "as_json": True}
     seen.clear()
     assert run(monkeypatch, "serve", "--host", "127.0.0.2", "--port", "9") == 0
     assert seen == {"host": "127.0.0.2", "port": 9}
@@ -136,14 +139,18 @@ def test_usage_ends_with_three_when_no_model_can_be_asked(
 def test_a_parked_run_is_resumed_or_cancelled_by_its_thread(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("potluck.terminal.usage.resume", lambda _, thread: thread.upper())
-    monkeypatch.setattr("potluck.terminal.usage.cancel", lambda _, thread: thread.upper())
+    usage = "potluck.terminal.usage"
+    monkeypatch.setattr(f"{usage}.resume", lambda _, thread: Done(thread.upper(), "resumed"))
+    monkeypatch.setattr(f"{usage}.cancel", lambda _, thread: Done(thread.upper(), "cancelled"))
     assert run(monkeypatch, "usage", "--resume", "a") == 0
     assert run(monkeypatch, "usage", "--cancel", "b") == 0
     resumed, cancelled = capsys.readouterr().out.splitlines()
     assert resumed.startswith("Thread A is tried again now")
     assert cancelled == "Thread B waits no longer."
     assert run(monkeypatch, "usage", "--cancel", "b", "--resume", "a") == 2
+    capsys.readouterr()
+    assert run(monkeypatch, "usage", "--cancel", "b", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"thread_id": "B", "status": "cancelled"}
 
 
 @pytest.mark.parametrize(
@@ -153,12 +160,40 @@ def test_a_parked_run_is_resumed_or_cancelled_by_its_thread(
         ("simulate", "--speed", "0"),
         ("usage", "--days", "0"),
         ("nonsense",),
+        ("chat", "x", "--last", "--thread", "y"),
+        ("chat", "x", "--thread", "a\udcff"),
+        ("usage", "--resume", "a\udcff"),
     ],
 )
 def test_wrong_arguments_are_refused(
     monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
 ) -> None:
     assert run(monkeypatch, *args) == 2
+
+
+def test_the_version_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--version") == 0
+    assert re.fullmatch(r"potluck \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_what_others_wrote_cannot_steer_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = KeptNote("n1", "likes\x1b]0;x\x07 tea", "")
+    monkeypatch.setattr("potluck.terminal.notes.notes", lambda *_: [note])
+    monkeypatch.setattr("potluck.terminal.notes.forget", lambda *_: note)
+    assert run(monkeypatch, "notes") == 0
+    assert run(monkeypatch, "notes", "--forget", "n1") == 0
+    assert capsys.readouterr().out == "n1  likes]0;x tea\nForgotten: likes]0;x tea\n"
+
+    def fail(_: object, **__: object) -> None:
+        raise StartError("It says \x1b[2J this.")
+
+    monkeypatch.setattr("potluck.terminal.chat.chat", fail)
+    assert run(monkeypatch, "chat", "x") == 1
+    assert capsys.readouterr().err == "potluck: It says [2J this.\n"
 
 
 def test_help_does_not_load_what_is_heavy() -> None:

@@ -115,6 +115,8 @@ class TestValues:
         [
             ("POTLUCK_API_KEYS", "anonymous:x"),
             ("POTLUCK_API_KEYS", "system:x:admin"),
+            ("POTLUCK_API_KEYS", "ann:same,bob:same:admin"),
+            ("POTLUCK_API_KEYS", "ann:same,same"),
             ("POTLUCK_CORS_ORIGINS", "*"),
             ("POTLUCK_CORS_ORIGINS", "chat.example.com"),
             ("POTLUCK_CORS_ORIGINS", "https://chat.example.com/path"),
@@ -199,10 +201,38 @@ def test_secrets_that_were_read_are_hidden_from_texts(monkeypatch: pytest.Monkey
     assert hide_secrets("postgresql://u:second%40secret@h/db") == "postgresql://u:[key]@h/db"
 
 
-def test_a_secret_is_hidden_as_urls_and_json_write_it() -> None:
-    know_secret('odd/"secret"')
-    for written in ('odd/"secret"', "odd%2F%22secret%22", 'odd/\\"secret\\"'):
-        assert hide_secrets(f"at {written}!") == "at [key]!"
+@pytest.mark.parametrize(
+    "written",
+    [
+        'ödd /"secret"',
+        "%C3%B6dd%20%2F%22secret%22",
+        "%C3%B6dd%20/%22secret%22",
+        "%C3%B6dd+%2F%22secret%22",
+        'ödd /\\"secret\\"',
+        '\\u00f6dd /\\"secret\\"',
+    ],
+)
+def test_a_secret_is_hidden_as_urls_and_json_write_it(written: str) -> None:
+    know_secret('ödd /"secret"')
+    assert hide_secrets(f"at {written}!") == "at [key]!"
+
+
+@pytest.mark.parametrize("sign", ["@", "/", "#", "?"])
+def test_a_password_that_is_not_escaped_is_hidden_in_its_parts(
+    monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://u:first-part{sign}second-part@h/db")
+    monkeypatch.setenv("SALES_URL", f"postgresql://u:third-part{sign}fourth-part@h/db")
+    Settings.load().key("SALES_URL")
+    for part in ("first-part", "second-part", "third-part", "fourth-part"):
+        assert hide_secrets(f"no host {part}@h") == "no host [key]@h"
+
+
+def test_short_secrets_stay_where_only_long_ones_are_to_be_hidden() -> None:
+    know_secret("postgres")
+    know_secret("a-long-secret-key")
+    text = hide_secrets("postgres has a-long-secret-key", shortest_chars=12)
+    assert text == "postgres has [key]"
 
 
 class TestTelling:

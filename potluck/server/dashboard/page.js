@@ -3,10 +3,12 @@
 
 const EVERY_MS = 5000;
 const SLOWEST_MS = 60000;
+// So long at least a refusal stands, whatever else comes in
+const TOLD_MS = 15000;
 const REPORT = "quota?days=30";
 const HOURS = "quota/hours?hours=24";
 
-const state = { report: null, hours: null, span: "hours", paused: false, failures: 0, timer: 0, turn: 0 };
+const state = { report: null, hours: null, span: "hours", paused: false, failures: 0, timer: 0, turn: 0, toldUntil: 0 };
 
 async function update() {
   clearTimeout(state.timer);
@@ -20,7 +22,9 @@ async function update() {
     if (turn !== state.turn) return;
     if (!(error instanceof DoorError)) throw error;
     state.failures += 1;
-    if (error.status === 401) return showLogin(key ? "The server does not know this key." : "");
+    if (error.status === 401) return showLogin(wrongKeyWords());
+    // A known key that may not look, such as one for the metrics alone
+    if (error.status === 403 && key) return showLogin(error.message);
     showTrouble(error);
     return later(Math.max(error.retryAfter_s * 1000, Math.min(SLOWEST_MS, EVERY_MS * 2 ** (state.failures - 1))));
   }
@@ -32,9 +36,15 @@ function later(wait_ms) {
   if (!state.paused && !document.hidden) state.timer = setTimeout(update, wait_ms);
 }
 
+function wrongKeyWords() {
+  if (!key) return "";
+  const hint = key.includes(":") ? " Of name:secret it is the secret alone." : "";
+  return `The server does not know this key.${hint}`;
+}
+
 function showBoard() {
   $("login").hidden = true;
-  $("trouble").hidden = true;
+  if (Date.now() >= state.toldUntil) $("trouble").hidden = true;
   $("board").hidden = false;
   $("board").classList.remove("stale");
   $("pause").hidden = false;
@@ -63,6 +73,7 @@ function showFreshness() {
 
 function showTrouble(error) {
   const kept = state.report ? " The figures are the last ones known." : "";
+  state.toldUntil = 0;
   setText($("trouble"), `${error.message}${kept} Trying again.`);
   $("trouble").hidden = false;
   $("board").classList.toggle("stale", state.report !== null);
@@ -73,6 +84,8 @@ function showLogin(fault) {
   clearTimeout(state.timer);
   Object.assign(state, { report: null, hours: null, failures: 0 });
   for (const id of ["board", "trouble", "pause", "leave"]) $(id).hidden = true;
+  // What a key has shown goes with it
+  for (const id of ["tiles", "parked", "faults", "chart", "answers", "providers", "off", "start-body"]) $(id).replaceChildren();
   for (const id of ["verdict", "freshness"]) setText($(id), "");
   document.title = "Potluck";
   setText($("login-fault"), fault);
@@ -96,8 +109,6 @@ function logIn(event) {
 function leave() {
   state.turn += 1;
   setKey("");
-  // What the key has shown goes with it
-  for (const id of ["tiles", "parked", "faults", "chart", "answers", "providers", "off", "start-body"]) $(id).replaceChildren();
   showLogin("");
 }
 
@@ -114,22 +125,20 @@ async function act(button) {
   const { act: what, thread } = button.dataset;
   if (what === "cancel" && !(await isSure(thread))) return;
   button.disabled = true;
-  let said;
   try {
-    said = await (what === "cancel" ? cancelParked : resumeParked)(thread);
+    setText($("said"), await (what === "cancel" ? cancelParked : resumeParked)(thread));
+    state.toldUntil = 0;
   } catch (error) {
     if (!(error instanceof DoorError)) throw error;
-    said = error.message;
+    state.toldUntil = Date.now() + TOLD_MS;
+    setText($("trouble"), error.message);
     $("trouble").hidden = false;
-    setText($("trouble"), said);
-    button.disabled = false;
-    return;
   }
-  setText($("said"), said);
   await update();
-  // Where the button was, there may be nothing any more
-  if (!button.isConnected || button.closest("[hidden]")) ($("parked-section").hidden ? $("main") : $("parked-title")).focus();
-  else button.disabled = false;
+  button.disabled = false;
+  // Where the button was, there may be nothing any more; one that was out of use has lost the focus
+  if (button.isConnected && !button.closest("[hidden]")) button.focus();
+  else if ($("login").hidden) ($("parked-section").hidden ? $("main") : $("parked-title")).focus();
 }
 
 function choose(at) {

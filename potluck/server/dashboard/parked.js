@@ -11,7 +11,7 @@ function parkedItem(run) {
   const more = run.waiting_for.length > 3 ? ` and ${run.waiting_for.length - 3} more` : "";
   return h("li", { "data-key": run.thread_id },
     h("div", { class: "head" }, h("b", null, `Goes on ${until(run.resume_at)}`),
-      h("span", { class: "quiet" }, `${clock(run.resume_at)}, waiting since ${clock(run.since)}, ${run.priority}${run.times > 1 ? `, put off ${run.times} times` : ""}`)),
+      h("span", { class: "quiet" }, `${moment(run.resume_at)}; waiting since ${moment(run.since)}, ${run.priority}${run.times > 1 ? `, put off ${run.times} times` : ""}`)),
     h("div", null, run.reason),
     waits ? h("div", { class: "quiet" }, `Waits for ${waits}${more}.`) : null,
     h("div", { class: "quiet" }, "Thread ", h("code", null, run.thread_id)),

@@ -77,6 +77,13 @@ function clock(at) {
   return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
+// With its day, unless that is today
+function moment(at) {
+  const date = new Date(at);
+  const isToday = date.toDateString() === new Date(now_ms()).toDateString();
+  return isToday ? clock(at) : `${date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })}, ${clock(at)}`;
+}
+
 function day(date) {
   return new Date(`${date}T00:00:00Z`)
     .toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });

@@ -6,6 +6,7 @@ from typing import Literal, TypedDict
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount, Route
@@ -49,8 +50,9 @@ def mount(app: FastAPI) -> None:
 
 
 def _create() -> FastAPI:
-    made = FastAPI(
+    made = FastAPIOffline(
         title="Potluck: OpenAI API",
+        redoc_url=None,
         redirect_slashes=False,
         responses=FAILURES,
         telemetry=OWN_SPANS,

@@ -1,10 +1,7 @@
 """Backups of real data folders, made beside a running server and restored elsewhere."""
 
-import asyncio
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,39 +20,31 @@ from potluck import backup as backups
 from potluck.backup import backup, refuse_half_restored, restore
 from potluck.database import database_url
 from potluck.errors import BackupError, StartError
-from potluck.pool import migrate, schema_files
-from potluck.settings import Settings
+from potluck.pool import schema_files
+from potluck.settings import PROJECT_DIR, Settings
 from potluck.simulator.reply import Fault, Reply
 from potluck.simulator.request import ToolCall
 from potluck.simulator.server import SimulatorServer
+from tests.integration.backup.data_folder import (
+    COMMAND,
+    databases_in,
+    environment,
+    parked_in,
+    quiet,
+    settings,
+    small_home,
+)
 from tools.workspace import folder_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 WAIT_S = 60.0
-PROJECT_DIR = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def connect() -> Iterator[Callable[[str], SyncLangGraphClient]]:
     with ExitStack() as stack:
         yield lambda url: stack.enter_context(get_sync_client(url=url))
-
-
-@pytest.fixture
-def homes() -> Iterator[Callable[[], Path]]:
-    """Empty data folders that PostgreSQL's own user may enter."""
-    from tests.conftest import make_home  # noqa: PLC0415
-
-    made: list[Path] = []
-
-    def make() -> Path:
-        made.append(make_home())
-        return made[-1]
-
-    yield make
-    for home in made:
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")
@@ -72,22 +61,12 @@ def one_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def settings(home: Path) -> Settings:
-    return Settings(potluck_home=home, database_url=None)
-
-
 def potluck(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    foreign = ("DATABASE_URL", "REDIS_URL", "POTLUCK_")
-    env = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    env |= {"POTLUCK_HOME": str(home), "POTLUCK_ENV_FILE": str(home / ".env")}
     return subprocess.run(
-        [sys.executable, "-m", "potluck", *arguments],
-        cwd=PROJECT_DIR, env=env, capture_output=True, text=True, timeout=120, check=False,
+        [*COMMAND, *arguments],
+        cwd=PROJECT_DIR, env=environment(home), capture_output=True, text=True, timeout=120,
+        check=False,
     )  # fmt: skip
-
-
-def quiet(_: str) -> None:
-    return None
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
@@ -106,26 +85,6 @@ def out_of_quota(for_s: float) -> Reply:
 
 def asked(text: str) -> Any:
     return {"messages": [{"role": "user", "content": text}]}
-
-
-def small_home(home: Path) -> Path:
-    """A data folder with one row and one file."""
-    with database_url(settings(home)) as url:
-        asyncio.run(migrate(url))
-        with psycopg.connect(url) as connection:
-            connection.execute(
-                "INSERT INTO potluck.parked_runs VALUES"
-                " ('t', 'r', now(), now(), 'out', '{}', '{}', '{}', NULL, 1)"
-            )
-    workspace = folder_of(home, "t")
-    workspace.mkdir(parents=True)
-    (workspace / "notes.txt").write_text(home.name)
-    return home
-
-
-def parked_in(home: Path) -> list[str]:
-    with database_url(settings(home)) as url, psycopg.connect(url) as connection:
-        return [one for (one,) in connection.execute("SELECT thread_id FROM potluck.parked_runs")]
 
 
 def test_a_run_parked_before_is_finished_after_elsewhere(
@@ -198,9 +157,7 @@ def test_into_an_empty_folder_and_over_another(homes: Callable[[], Path], tmp_pa
     restore(settings(empty), file, force=True, tell=quiet)
     assert parked_in(empty) == ["t"]
     assert [one.name for one in (empty / "workspaces").iterdir()] == ["t"]
-    with database_url(settings(empty)) as url, psycopg.connect(url) as connection:
-        names = [n for (n,) in connection.execute("SELECT datname FROM pg_database")]
-    assert sorted(names) == ["postgres", "template0", "template1"]
+    assert databases_in(empty) == ["postgres", "template0", "template1"]
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +242,17 @@ class TestRefusals:
         monkeypatch.setattr(backups, "schema_files", lambda: older)
         with pytest.raises(BackupError, match="newer Potluck"):
             restore(settings(homes()), made[1], force=False, tell=quiet)
+
+    @pytest.mark.parametrize("newer", [{"server_revision": "later"}, {"postgres_version": 99}])
+    def test_newer_parts_below_it_are_refused(
+        self, made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, newer: dict[str, Any]
+    ) -> None:
+        home, file = made
+        manifest = backups.archive.read_manifest(file).model_copy(update=newer)
+        monkeypatch.setattr(backups.archive, "read_manifest", lambda _: manifest)
+        with pytest.raises(BackupError, match=r"newer Potluck.*Update this one"):
+            restore(settings(home), file, force=True, tell=quiet)
+        assert parked_in(home) == ["t"]
 
     def test_an_external_database_is_the_users_own_to_back_up(self, tmp_path: Path) -> None:
         own = Settings(potluck_home=tmp_path, database_url="postgresql://x@127.0.0.1/x")  # type: ignore[arg-type] # pydantic wraps it

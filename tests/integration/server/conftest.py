@@ -1,15 +1,18 @@
-"""Servers whose only model can be made to run out of quota."""
+"""Clients of a server, and servers whose only model can be made to run out of quota."""
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
+from openai import AsyncOpenAI
 from ruamel.yaml import YAML
 
 from potluck.simulator.server import SimulatorServer
+from tests.conftest import PotluckServer, afresh, serving
 
 WAIT_LIMIT_S = 4
 
@@ -19,6 +22,19 @@ def connect() -> Iterator[Callable[[str], SyncLangGraphClient]]:
     """Clients of the LangGraph API that are closed when the test ends."""
     with ExitStack() as stack:
         yield lambda url: stack.enter_context(get_sync_client(url=url))
+
+
+@pytest.fixture
+def langgraph(
+    server: PotluckServer, connect: Callable[[str], SyncLangGraphClient]
+) -> SyncLangGraphClient:
+    return connect(server.url)
+
+
+@pytest.fixture
+async def openai(server: PotluckServer) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
@@ -58,17 +74,33 @@ def start(
 
 @pytest.fixture(scope="module")
 def shared_quota_server(one_model: str) -> Iterator[Any]:
-    from tests.conftest import PotluckServer, make_home, remove  # noqa: PLC0415
-
-    with SimulatorServer() as simulator:
-        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": one_model})
-        yield server.start()
-        remove(server)
+    with serving(one_model) as server:
+        yield server
 
 
 @pytest.fixture
 def quota_server(shared_quota_server: Any) -> Any:
     """A server with one model, whose quota has not run out."""
-    shared_quota_server.simulator.script.clear()
-    shared_quota_server.simulator.log.clear()
-    return shared_quota_server
+    return afresh(shared_quota_server)
+
+
+@pytest.fixture(scope="module")
+def asking_config(one_model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """As `one_model`; a person is asked before files are written, but for one."""
+    config = tmp_path_factory.mktemp("asking") / "config"
+    shutil.copytree(one_model, config)
+    rules = "tools: {write_file: {policy: ask, allow: [{path: log.txt}]}}\n"
+    (config / "tools.yaml").write_text(rules)
+    return str(config)
+
+
+@pytest.fixture(scope="module")
+def shared_asking_server(asking_config: str) -> Iterator[PotluckServer]:
+    with serving(asking_config) as server:
+        yield server
+
+
+@pytest.fixture
+def asking_server(shared_asking_server: PotluckServer) -> PotluckServer:
+    """A server with one model and files that are written when a person has said so."""
+    return afresh(shared_asking_server)

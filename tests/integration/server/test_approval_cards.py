@@ -2,23 +2,20 @@
 
 import asyncio
 import json
-import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from langgraph_sdk.client import SyncLangGraphClient
 from openai import AsyncOpenAI
 
-from potluck.simulator.reply import Fault, Reply
+from potluck.simulator.reply import Reply
 from potluck.simulator.request import ToolCall
-from potluck.simulator.server import SimulatorServer
-from tests.conftest import PotluckServer, make_home, remove
+from tests.conftest import PotluckServer
+from tests.replies import answering, out_of_quota, write
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-RULES = "tools: {write_file: {policy: ask, allow: [{path: log.txt}]}}\n"
 # As Open WebUI makes it from its own function
 ASK_USER: Any = {
     "type": "function",
@@ -41,38 +38,9 @@ APPROVE = {"type": "option", "option_index": 0, "label": "Approve", "description
 REJECT = {"type": "option", "option_index": 1, "label": "Reject", "description": "Do not."}
 
 
-@pytest.fixture(scope="module")
-def shared_card_server(
-    one_model: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PotluckServer]:
-    config = tmp_path_factory.mktemp("cards") / "config"
-    shutil.copytree(one_model, config)
-    (config / "tools.yaml").write_text(RULES)
-    with SimulatorServer() as simulator:
-        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
-        yield server.start()
-        remove(server)
-
-
 @pytest.fixture
-def server(shared_card_server: PotluckServer) -> PotluckServer:
-    assert shared_card_server.simulator is not None
-    shared_card_server.simulator.script.clear()
-    shared_card_server.simulator.log.clear()
-    return shared_card_server
-
-
-@pytest.fixture
-async def openai(server: PotluckServer) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as made:
-        yield made
-
-
-@pytest.fixture
-def langgraph(
-    server: PotluckServer, connect: Callable[[str], SyncLangGraphClient]
-) -> SyncLangGraphClient:
-    return connect(server.url)
+def server(asking_server: PotluckServer) -> PotluckServer:
+    return asking_server
 
 
 class Chat:
@@ -137,15 +105,10 @@ def chat(openai: AsyncOpenAI, server: PotluckServer) -> Chat:
     return Chat(openai, server)
 
 
-def write(path: str, text: str = "new", **more: object) -> ToolCall:
-    return ToolCall("write_file", {"path": path, "text": text, **more})
-
-
 def scripted(server: PotluckServer, *calls: ToolCall, text: str = "") -> None:
     """The model makes these calls at once, and says `Done.` when they have results."""
-    assert server.simulator is not None
-    server.simulator.script.on(Reply(text=text, tool_calls=calls), Reply(text="Done."))
-    server.simulator.script.on(lambda request: Reply(text=f"Re: {request.last_user_text}"))
+    server.script.on(Reply(text=text, tool_calls=calls), Reply(text="Done."))
+    server.script.on(answering)
 
 
 def last_seen(server: PotluckServer) -> list[str]:
@@ -260,9 +223,8 @@ async def test_each_call_has_a_decision_of_its_own(server: PotluckServer, chat: 
 async def test_after_an_answer_the_model_may_ask_for_more(
     server: PotluckServer, chat: Chat
 ) -> None:
-    assert server.simulator is not None
     again = Reply(tool_calls=(write("b.txt"),))
-    server.simulator.script.on(Reply(tool_calls=(write("a.txt"),)), again, Reply(text="Done."))
+    server.script.on(Reply(tool_calls=(write("a.txt"),)), again, Reply(text="Done."))
     await chat.say("write a and then b")
     await chat.answer(chat.all_answered(APPROVE))
     assert "b.txt" in chat.questions[0]["question"]
@@ -299,11 +261,10 @@ async def test_a_message_in_place_of_an_answer_runs_nothing(
 async def test_a_card_that_was_left_behind_runs_nothing_and_is_asked_anew(
     server: PotluckServer, chat: Chat
 ) -> None:
-    assert server.simulator is not None
     again = Reply(tool_calls=(write("a.txt"),))
-    server.simulator.script.on(again, text="^write a$", results=0)
-    server.simulator.script.on(Reply(text="Done."), text="^write a$", results=1)
-    server.simulator.script.on(Reply(text="Other."))
+    server.script.on(again, text="^write a$", results=0)
+    server.script.on(Reply(text="Done."), text="^write a$", results=1)
+    server.script.on(Reply(text="Other."))
     await chat.say("write a")
     old_card, with_card = chat.card, list(chat.history)
     chat.history = []
@@ -320,7 +281,6 @@ async def test_a_card_that_was_left_behind_runs_nothing_and_is_asked_anew(
 async def test_an_approval_under_an_edited_question_runs_nothing(
     server: PotluckServer, chat: Chat
 ) -> None:
-    assert server.simulator is not None
     scripted(server, write("a.txt"))
     await chat.say("write a")
     chat.history[0] = {"role": "user", "content": "write nothing"}
@@ -367,14 +327,11 @@ async def test_the_card_streams_by_the_rules_of_tool_calls(
 async def test_a_card_beside_a_parked_step_waits_for_both(
     server: PotluckServer, chat: Chat
 ) -> None:
-    assert server.simulator is not None
-    error = {"message": "Too many concurrent requests. Please try again in 6s."}
-    refusal = Fault(status=429, body={"error": error}, headers={"retry-after": "6"})
-    script = server.simulator.script
+    script = server.script
     script.on(Reply(tool_calls=(write("a.txt"),)), text="^write a$", results=0)
-    script.on(Reply(fault=refusal), text="^write a$", results=1, times=1)
+    script.on(out_of_quota(6), text="^write a$", results=1, times=1)
     script.on(Reply(text="Done."), text="^write a$", results=1)
-    script.on(lambda request: Reply(text=f"Re: {request.last_user_text}"))
+    script.on(answering)
     await chat.say("write a")
     assert "goes on by itself" in await chat.answer(chat.all_answered(APPROVE))
     assert chat.files() == {"a.txt": "new"}

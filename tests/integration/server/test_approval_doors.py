@@ -5,12 +5,11 @@ import json
 import os
 import pty
 import select
-import shutil
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,56 +19,25 @@ from langgraph_sdk.client import SyncLangGraphClient
 from langserve import RemoteRunnable
 from openai import AsyncOpenAI
 
-from potluck.simulator.reply import Fault, Reply
+from potluck.simulator.reply import Reply
 from potluck.simulator.request import ToolCall
 from potluck.simulator.server import SimulatorServer
-from tests.conftest import PotluckServer, make_home, remove
+from tests.conftest import PotluckServer
+from tests.replies import out_of_quota, write
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 CHAT = [sys.executable, "-m", "potluck", "chat"]
-RULES = "tools: {write_file: {policy: ask, allow: [{path: log.txt}]}}\n"
-
-
-@pytest.fixture(scope="module")
-def asking_config(one_model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    config = tmp_path_factory.mktemp("asking") / "config"
-    shutil.copytree(one_model, config)
-    (config / "tools.yaml").write_text(RULES)
-    return str(config)
-
-
-@pytest.fixture(scope="module")
-def shared_asking_server(asking_config: str) -> Iterator[PotluckServer]:
-    with SimulatorServer() as simulator:
-        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": asking_config})
-        yield server.start()
-        remove(server)
 
 
 @pytest.fixture
-def server(shared_asking_server: PotluckServer) -> PotluckServer:
-    assert shared_asking_server.simulator is not None
-    shared_asking_server.simulator.script.clear()
-    shared_asking_server.simulator.log.clear()
-    return shared_asking_server
-
-
-@pytest.fixture
-def langgraph(
-    server: PotluckServer, connect: Callable[[str], SyncLangGraphClient]
-) -> SyncLangGraphClient:
-    return connect(server.url)
-
-
-def write(path: str, text: str = "new", **more: object) -> ToolCall:
-    return ToolCall("write_file", {"path": path, "text": text, **more})
+def server(asking_server: PotluckServer) -> PotluckServer:
+    return asking_server
 
 
 def scripted(server: PotluckServer, *calls: ToolCall, text: str = "") -> None:
     """The model makes these calls at once, and says `Done.` when they have results."""
-    assert server.simulator is not None
-    server.simulator.script.on(Reply(text=text, tool_calls=calls), Reply(text="Done."))
+    server.script.on(Reply(text=text, tool_calls=calls), Reply(text="Done."))
 
 
 def files_of(server: PotluckServer, thread_id: str) -> dict[str, str]:
@@ -195,8 +163,7 @@ BACK_S = 2.5
 
 def script_a_parked_step_beside_one_that_asks(server: PotluckServer) -> None:
     """While step 1 waits for a person, step 3 finds no quota for a while."""
-    assert server.simulator is not None
-    script = server.simulator.script
+    script = server.script
     script.on(Reply(text="All done."), tool="send_back")
     script.on(Reply.call("make_plan", why="several steps"), tool="make_plan")
     steps = [
@@ -208,9 +175,7 @@ def script_a_parked_step_beside_one_that_asks(server: PotluckServer) -> None:
     script.on(asks, text=r"this:\nWrite it", results=0)
     script.on(Reply(text="written"), text=r"this:\nWrite it", results=1)
     script.on(Reply(text="seen"), text=r"this:\nLook around")
-    error = {"message": f"Too many concurrent requests. Please try again in {BACK_S:g}s."}
-    refusal = Fault(status=429, body={"error": error}, headers={"retry-after": f"{BACK_S:g}"})
-    script.on(Reply(fault=refusal), text=r"this:\nCount them", times=1)
+    script.on(out_of_quota(BACK_S), text=r"this:\nCount them", times=1)
     script.on(Reply(text="two"), text=r"this:\nCount them")
 
 
@@ -250,12 +215,6 @@ async def test_who_answers_while_another_step_is_parked_waits_for_that_too(
 
 
 # OpenAI
-
-
-@pytest.fixture
-async def openai(server: PotluckServer) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as made:
-        yield made
 
 
 class Chat:
@@ -307,9 +266,8 @@ async def test_a_chat_is_asked_in_words_and_answers_in_words(
 async def test_the_chat_goes_on_with_its_thread_afterwards(
     server: PotluckServer, chat: Chat, langgraph: SyncLangGraphClient
 ) -> None:
-    assert server.simulator is not None
     scripted(server, write("a.txt"))
-    server.simulator.script.on(Reply(text="And this."))
+    server.script.on(Reply(text="And this."))
     await chat.say("write a")
     await chat.say("yes")
     assert await chat.say("more") == "And this."
@@ -353,7 +311,6 @@ async def test_the_same_question_again_asks_again_and_costs_nothing(
 async def test_an_edited_history_runs_nothing_of_what_waited(
     server: PotluckServer, chat: Chat
 ) -> None:
-    assert server.simulator is not None
     scripted(server, write("a.txt"))
     await chat.say("write a")
     chat.history[0] = {"role": "user", "content": "something else"}
@@ -364,9 +321,8 @@ async def test_an_edited_history_runs_nothing_of_what_waited(
 async def test_after_an_answer_the_model_may_ask_for_more(
     server: PotluckServer, chat: Chat
 ) -> None:
-    assert server.simulator is not None
     again = Reply(tool_calls=(write("b.txt"),))
-    server.simulator.script.on(Reply(tool_calls=(write("a.txt"),)), again, Reply(text="Done."))
+    server.script.on(Reply(tool_calls=(write("a.txt"),)), again, Reply(text="Done."))
     await chat.say("write a and then b")
     assert "path: b.txt" in await chat.say("yes")
     assert await chat.say("yes") == "Done."
@@ -520,9 +476,8 @@ def test_without_a_terminal_the_chat_says_what_waits_and_a_message_answers(
 
 
 def test_on_a_terminal_each_call_is_approved_edited_or_rejected(server: PotluckServer) -> None:
-    assert server.simulator is not None
     calls = (write("a.txt"), write("b.txt"), write("c.txt"))
-    server.simulator.script.on(Reply(tool_calls=calls), Reply(text="Well done."))
+    server.script.on(Reply(tool_calls=calls), Reply(text="Well done."))
     thread_id = str(uuid.uuid4())
     with on_terminal(server, "write three", "--thread", thread_id) as (process, expect):
         expect("write_file (1 of 3)", "[y]es, [n]o, [e]dit, [s]ame from now on> ", answer="y")

@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -11,7 +10,8 @@ from langgraph_sdk.client import SyncLangGraphClient
 from openai import AsyncOpenAI
 
 from potluck.simulator.reply import Delay, Reply
-from potluck.simulator.request import ModelRequest, ToolCall
+from potluck.simulator.request import ToolCall
+from tests.replies import answering
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -22,21 +22,6 @@ Messages = list[dict[str, Any]]
 @pytest.fixture
 def server(quota_server: Any) -> Any:
     return quota_server
-
-
-@pytest.fixture
-async def openai(server: Any) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as made:
-        yield made
-
-
-@pytest.fixture
-def langgraph(server: Any, connect: Callable[[str], SyncLangGraphClient]) -> SyncLangGraphClient:
-    return connect(server.url)
-
-
-def answering(request: ModelRequest) -> Reply:
-    return Reply(text=f"Re: {request.last_user_text}")
 
 
 class Chat:

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import re
-import shutil
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -25,10 +24,10 @@ from potluck.server.parked_turn import run_through
 from potluck.server.turn import Asked, Happened, Turn
 from potluck.simulator.reply import Fault, Reply
 from potluck.simulator.request import ModelRequest
-from potluck.simulator.server import SimulatorServer
 from potluck.terminal.screen import Screen, lines_of
-from tests.conftest import PotluckServer, make_home, remove
+from tests.conftest import PotluckServer, afresh, serving
 from tests.event_check import kinds_of
+from tests.replies import out_of_quota
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -83,9 +82,7 @@ class Model:
     def _end(self, request: ModelRequest) -> Reply:
         if len(self.has_run_out) < 2 and request.model not in self.has_run_out:
             self.has_run_out.add(request.model)
-            error = {"message": f"Too many concurrent requests. Please try again in {BACK_S:g}s."}
-            headers = {"retry-after": f"{BACK_S:g}"}
-            return Reply(fault=Fault(status=429, body={"error": error}, headers=headers))
+            return out_of_quota(BACK_S)
         return Reply(text=ANSWER)
 
 
@@ -107,18 +104,13 @@ def shared_events_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     }
     yaml.dump(policy, config / "limits.yaml")
     (config / "tools.yaml").write_text("tools: {write_file: {policy: ask}}\n")
-    with SimulatorServer() as simulator:
-        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
-        yield server.start()
-        remove(server)
-        shutil.rmtree(config)
+    with serving(config) as server:
+        yield server
 
 
 @pytest.fixture
 def server(shared_events_server: PotluckServer) -> PotluckServer:
-    assert shared_events_server.simulator is not None
-    shared_events_server.simulator.script.clear()
-    shared_events_server.simulator.script.on(Model())
+    afresh(shared_events_server).script.on(Model())
     return shared_events_server
 
 
@@ -193,9 +185,7 @@ async def told(server: PotluckServer, langgraph: LangGraphClient) -> Told:
     """What the LangGraph API tells; asked once for all tests."""
     if not _kept:
         _kept.append(Told(*await over_langgraph(langgraph)))
-        assert server.simulator is not None
-        server.simulator.script.clear()
-        server.simulator.script.on(Model())
+        afresh(server).script.on(Model())
     return _kept[0]
 
 
@@ -266,14 +256,6 @@ async def test_the_terminal_tells_the_same(langgraph: LangGraphClient, told: Tol
         if line not in text + more_text
     ]
     assert missed == []
-
-
-@pytest.fixture
-async def openai(server: PotluckServer) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(
-        base_url=f"{server.url}/v1", api_key="any", max_retries=0, timeout=WAIT_S
-    ) as client:
-        yield client
 
 
 async def test_chat_completions_tell_the_same(openai: AsyncOpenAI, told: Told) -> None:

@@ -63,13 +63,11 @@ ALIKE = {
     "GET /docs/oauth2-redirect",
     "GET /info",
     "GET /openapi.json",
-    "GET /redoc",
     "GET /v1/docs",
     "GET /v1/docs/oauth2-redirect",
     "GET /v1/models",
     "GET /v1/models/{model_id:path}",
     "GET /v1/openapi.json",
-    "GET /v1/redoc",
     *(
         f"GET /{door}/{place}{schema}"
         for door in ("agent", "chain")
@@ -174,6 +172,8 @@ ROUTES = {
         for verb in ("batch", "invoke", "stream", "stream_events", "stream_log")
     },
     **dict.fromkeys(("POST /agent/token_feedback", "POST /chain/token_feedback"), (422,)),
+    # Files of the pages that describe the doors; the folder itself is none
+    **dict.fromkeys(("* /static-offline-docs", "* /v1/static-offline-docs"), (307, 404)),
     "GET /metrics": NOT_FOR_USERS,
     "POST /threads": TAKEN,
 }

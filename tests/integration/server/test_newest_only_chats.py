@@ -1,44 +1,25 @@
 """Chats whose client sends nothing but its newest message: parked work and approvals."""
 
 import asyncio
-import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 from langgraph_sdk.client import SyncLangGraphClient
 from openai import AsyncOpenAI
 
-from potluck.simulator.reply import Fault, Reply
-from potluck.simulator.server import SimulatorServer
-from tests.conftest import PotluckServer, make_home, remove
+from potluck.simulator.reply import Reply
+from tests.conftest import PotluckServer
+from tests.replies import answering, out_of_quota, write
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
-BEYOND_S = 6
-RULES = "tools: {write_file: {policy: ask}}\n"
-
-
-@pytest.fixture(scope="module")
-def shared_asking_server(
-    one_model: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PotluckServer]:
-    config = tmp_path_factory.mktemp("newest") / "config"
-    shutil.copytree(one_model, config)
-    (config / "tools.yaml").write_text(RULES)
-    with SimulatorServer() as simulator:
-        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
-        yield server.start()
-        remove(server)
+BEYOND_S = 6.0
 
 
 @pytest.fixture
-def server(shared_asking_server: PotluckServer) -> PotluckServer:
-    assert shared_asking_server.simulator is not None
-    shared_asking_server.simulator.script.clear()
-    shared_asking_server.simulator.log.clear()
-    return shared_asking_server
+def server(asking_server: PotluckServer) -> PotluckServer:
+    return asking_server
 
 
 class Chat:
@@ -70,24 +51,14 @@ class Chat:
 
 
 @pytest.fixture
-async def chat(
-    server: PotluckServer, connect: Callable[[str], SyncLangGraphClient]
-) -> AsyncIterator[Chat]:
-    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0) as openai:
-        yield Chat(openai, connect(server.url))
-
-
-def script_of(server: PotluckServer) -> Any:
-    assert server.simulator is not None
-    return server.simulator.script
+def chat(openai: AsyncOpenAI, langgraph: SyncLangGraphClient) -> Chat:
+    return Chat(openai, langgraph)
 
 
 def spent(server: PotluckServer) -> None:
     """The quota is used up, for longer than a client is kept waiting."""
-    error = {"message": f"Too many concurrent requests. Please try again in {BEYOND_S}s."}
-    refusal = Fault(status=429, body={"error": error}, headers={"retry-after": str(BEYOND_S)})
-    script_of(server).on(Reply(fault=refusal), times=1)
-    script_of(server).on(lambda request: Reply(text=f"Re: {request.last_user_text}"))
+    server.script.on(out_of_quota(BEYOND_S), times=1)
+    server.script.on(answering)
 
 
 async def test_the_answer_that_came_while_parked_is_told_first(
@@ -113,8 +84,7 @@ async def test_the_same_message_while_parked_is_not_asked_twice(
 
 
 async def test_a_lone_yes_approves_what_was_asked(server: PotluckServer, chat: Chat) -> None:
-    call = Reply.call("write_file", path="a.txt", text="new")
-    script_of(server).on(call, Reply(text="Done."))
+    server.script.on(Reply(tool_calls=(write("a.txt"),)), Reply(text="Done."))
     assert "I would like to run `write_file`" in await chat.say("write")
     assert list(server.home.rglob("a.txt")) == []
     assert await chat.say("yes") == "Done."

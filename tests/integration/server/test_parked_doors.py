@@ -21,7 +21,8 @@ from langgraph_sdk.client import SyncLangGraphClient
 from langserve import RemoteRunnable
 from openai import AsyncOpenAI
 
-from potluck.simulator.reply import Fault, Reply
+from potluck.simulator.reply import Reply
+from tests.replies import out_of_quota
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -46,13 +47,6 @@ def langgraph(
     quota_server: Any, connect: Callable[[str], SyncLangGraphClient]
 ) -> SyncLangGraphClient:
     return connect(quota_server.url)
-
-
-def out_of_quota(for_s: float) -> Reply:
-    """No figures, from which more would be learned than when to ask again."""
-    error = {"message": f"Too many concurrent requests. Please try again in {for_s:g}s."}
-    headers = {"retry-after": f"{for_s:g}"}
-    return Reply(fault=Fault(status=429, body={"error": error}, headers=headers))
 
 
 def spent(server: Any, for_s: float) -> float:

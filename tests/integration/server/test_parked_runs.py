@@ -10,8 +10,9 @@ import httpx
 import pytest
 from langgraph_sdk.client import SyncLangGraphClient
 
-from potluck.simulator.reply import Fault, Reply
+from potluck.simulator.reply import Reply
 from potluck.simulator.server import SimulatorServer
+from tests.replies import out_of_quota
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -21,13 +22,6 @@ QUESTION: Any = {"messages": [{"role": "user", "content": "What is the answer?"}
 MODEL = "box/box"
 
 Connect = Callable[[str], SyncLangGraphClient]
-
-
-def out_of_quota(for_s: float) -> Reply:
-    """No figures, from which more would be learned than when to ask again."""
-    error = {"message": f"Too many concurrent requests. Please try again in {for_s:g}s."}
-    headers = {"retry-after": f"{for_s:g}"}
-    return Reply(fault=Fault(status=429, body={"error": error}, headers=headers))
 
 
 def spent(provider: SimulatorServer, *, for_s: float, then: str = "Forty-two.") -> None:
@@ -198,23 +192,3 @@ def test_a_deleted_thread_is_forgotten(quota_server: Any, connect: Connect) -> N
     client.threads.delete(thread_id)
     wait_for(lambda: parked(server.url) == [])
     assert len(provider.log) == 1
-
-
-def test_three_servers_on_one_database_go_on_with_it_once(
-    start: Any, provider: SimulatorServer, connect: Connect, postgres_url: str
-) -> None:
-    threads = 6
-    first, *others = (start(DATABASE_URL=postgres_url) for _ in range(3))
-    provider.script.on(out_of_quota(5), times=1)
-    client = connect(first.url)
-    waits = [park(client) for _ in range(threads)]
-    parked_threads = [thread_id for thread_id, _ in waits]
-    assert [len(parked(other.url)) for other in others] == [threads, threads]
-    provider.script.on(Reply(text="Forty-two."))
-    wait_for(lambda: all(client.threads.get(t)["status"] == "idle" for t in parked_threads))
-    for thread_id in parked_threads:
-        assert len(client.runs.list(thread_id)) == 2
-        assert texts(client, thread_id) == ["What is the answer?", "Forty-two."]
-    assert len(provider.log) == 1 + threads
-    first_at = min(datetime.fromisoformat(value["resume_at"]) for _, value in waits)
-    assert provider.log[1].at >= first_at, "the other server did not know of the wait"

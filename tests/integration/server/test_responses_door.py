@@ -410,3 +410,9 @@ async def test_work_in_the_background_outlives_its_server(
             await stranger.responses.retrieve(made.id)
         with pytest.raises(openai.NotFoundError):
             await ask(stranger, "And?", previous_response_id=made.id)
+
+
+@pytest.mark.parametrize("verb", ["retrieve", "delete", "cancel"])
+async def test_an_id_that_no_response_can_have_is_not_found(client: AsyncOpenAI, verb: str) -> None:
+    with pytest.raises(openai.NotFoundError):
+        await getattr(client.responses, verb)("resp_\x00")

@@ -1,12 +1,15 @@
 """Both shelves keep responses alike: in PostgreSQL, and in memory."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from potluck.pool import Pool
+from potluck.providers.catalog import Catalog
 from potluck.server.openai.responses.kept import Kept, MemoryShelf, Shelf
 from potluck.server.openai.responses.kept_table import KeptTable
+from potluck.server.retention_tables import TABLES, trim
 
 pytestmark = [pytest.mark.integration]
 
@@ -118,6 +121,10 @@ async def test_responses_that_nobody_uses_are_forgotten(pool: Pool) -> None:
     await KeptTable(pool).lineage("me", "b")
     shelf = KeptTable(pool)
     await shelf.put(kept("d"))
+    [responses] = [table for table in TABLES if table.kind == "responses"]
+    async with pool.connection() as connection:
+        everything = Catalog(providers={}, routes={})
+        await trim(connection, responses, everything, datetime.now(UTC), dry=False)
 
     names = [one for one in "abcd" if await shelf.find("me", one) is not None]
     assert names == ["a", "b", "d"]

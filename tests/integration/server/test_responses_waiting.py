@@ -1,6 +1,5 @@
 """Responses that wait: for a person's approval, and for quota."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,34 +10,17 @@ import pytest
 from openai import OpenAI
 
 from potluck.simulator.reply import Fault, FaultKind, Reply
-from potluck.simulator.request import ToolCall
-from potluck.simulator.server import SimulatorServer
-from tests.conftest import PotluckServer, make_home, remove
+from tests.conftest import PotluckServer
+from tests.replies import answering, out_of_quota, write
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 BEYOND_S = 6.0
-RULES = "tools: {write_file: {policy: ask}}\n"
-
-
-@pytest.fixture(scope="module")
-def shared_waiting_server(
-    one_model: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PotluckServer]:
-    config = tmp_path_factory.mktemp("waiting") / "config"
-    shutil.copytree(one_model, config)
-    (config / "tools.yaml").write_text(RULES)
-    with SimulatorServer() as simulator:
-        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
-        yield server.start()
-        remove(server)
 
 
 @pytest.fixture
-def server(shared_waiting_server: PotluckServer) -> PotluckServer:
-    assert shared_waiting_server.simulator is not None
-    shared_waiting_server.simulator.script.clear()
-    return shared_waiting_server
+def server(asking_server: PotluckServer) -> PotluckServer:
+    return asking_server
 
 
 @pytest.fixture
@@ -52,9 +34,7 @@ def ask(client: OpenAI, text: str, **more: Any) -> Any:
 
 
 def scripted(server: PotluckServer) -> None:
-    call = ToolCall("write_file", {"path": "a.txt", "text": "new"})
-    assert server.simulator is not None
-    server.simulator.script.on(Reply(tool_calls=(call,)), Reply(text="Done."))
+    server.script.on(Reply(tool_calls=(write("a.txt"),)), Reply(text="Done."))
 
 
 def written(server: PotluckServer) -> list[str]:
@@ -87,61 +67,65 @@ def test_what_was_not_answered_does_not_run(client: OpenAI, server: PotluckServe
     scripted(server)
     first = ask(client, "Write it", previous_response_id=before.id)
     assert "write_file" in first.output_text
-    assert server.simulator is not None
-    server.simulator.script.clear()
+    server.script.clear()
 
     # A branch beside the question is no answer to it.
     ask(client, "yes", previous_response_id=before.id)
     assert written(server) == []
 
 
-def spent(server: PotluckServer, for_s: float) -> None:
-    """The quota is used up for so long."""
-    error = {"message": f"Too many concurrent requests. Please try again in {for_s:g}s."}
-    fault = Fault(status=429, body={"error": error}, headers={"retry-after": f"{for_s:g}"})
-    assert server.simulator is not None
-    server.simulator.script.on(Reply(fault=fault), times=1)
-    server.simulator.script.on(lambda request: Reply(text=f"Answer to: {request.last_user_text}"))
+def spent(server: PotluckServer) -> None:
+    """The quota is used up, for longer than a client is kept waiting."""
+    server.script.on(out_of_quota(BEYOND_S), times=1)
+    server.script.on(answering)
 
 
 def test_an_answer_that_waited_for_quota_comes_with_the_next_response(
     client: OpenAI, server: PotluckServer
 ) -> None:
-    spent(server, BEYOND_S)
+    spent(server)
     first = ask(client, "Tell")
     assert first.status == "completed"
     assert "goes on by itself" in first.output_text
 
     time.sleep(BEYOND_S + 1)
     second = ask(client, "Well?", previous_response_id=first.id)
-    assert "Answer to: Tell" in second.output_text
-    assert "Answer to: Well?" in second.output_text
+    assert "Re: Tell" in second.output_text
+    assert "Re: Well?" in second.output_text
 
 
 def test_in_the_background_quota_is_waited_for(client: OpenAI, server: PotluckServer) -> None:
-    spent(server, BEYOND_S)
+    spent(server)
     made = ask(client, "Tell", background=True)
     while made.status in ("queued", "in_progress"):
         made = client.responses.retrieve(made.id)
         time.sleep(0.1)
-    assert made.output_text == "Answer to: Tell"
+    assert made.output_text == "Re: Tell"
 
 
 def test_waiting_for_quota_in_the_background_can_be_stopped(
     client: OpenAI, server: PotluckServer
 ) -> None:
-    spent(server, BEYOND_S)
+    spent(server)
     made = ask(client, "Tell", background=True)
     time.sleep(2)
     assert client.responses.cancel(made.id).status == "cancelled"
     assert httpx.get(f"{server.url}/quota/parked").json() == {"parked": []}
 
 
+def is_free(server: PotluckServer) -> bool:
+    """Whether what other tests have used up is back."""
+    providers = httpx.get(f"{server.url}/quota").json()["providers"]
+    (box,) = (one for one in providers if one["id"] == "box")
+    return all(model["available"] for model in box["models"])
+
+
 def test_without_quota_a_model_alone_says_so_with_429(
     client: OpenAI, server: PotluckServer
 ) -> None:
-    assert server.simulator is not None
-    server.simulator.script.on(Reply(fault=Fault(FaultKind.DAY_REQUESTS, retry_after_s=4000)))
+    while not is_free(server):
+        time.sleep(0.1)
+    server.script.on(Reply(fault=Fault(FaultKind.DAY_REQUESTS, retry_after_s=4000)))
     with pytest.raises(openai.RateLimitError) as raised:
         client.responses.create(model="box/box", input="Tell")
     assert int(raised.value.response.headers["retry-after"]) > 60

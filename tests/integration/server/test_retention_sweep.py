@@ -1,6 +1,7 @@
 """What has been kept for too long goes, and nothing else: on a real PostgreSQL."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from typing_extensions import TypedDict
 from potluck.pool import migrate
 from potluck.providers.catalog import Catalog, Retention
 from potluck.server.retention import PruneBusyError, Sweep, Swept
+from potluck.server.run_marks import STATELESS
 from tools.workspace import folder_of
 
 pytestmark = pytest.mark.integration
@@ -108,6 +110,13 @@ async def run(connection: AsyncConnection, thread_id: str, *, status: str, days:
     )
 
 
+async def mark_stateless(connection: AsyncConnection, thread_id: str) -> None:
+    params = json.dumps({"run_metadata": {STATELESS: True}})
+    await connection.execute(
+        "UPDATE public.runs SET execution_params = %s WHERE thread_id = %s", [params, thread_id]
+    )
+
+
 async def park(connection: AsyncConnection, thread_id: str, *, days: float) -> None:
     await connection.execute(
         "INSERT INTO potluck.parked_runs VALUES"
@@ -189,6 +198,25 @@ class TestThreads:
         assert {one.name for one in (tmp_path / "workspaces").iterdir()} == await threads(
             connection
         )
+
+    async def test_made_for_a_stateless_run_go_soon_after_it(
+        self, connection: AsyncConnection, graph: Any, server_tables: str, tmp_path: Path
+    ) -> None:
+        """Whose caller took its answer, that one is gone with it: here the caller was gone."""
+        hours = {"just ended": 0.5, "left": 2, "at work": 2, "used again": 2, "kept": 2}
+        for name, ago in hours.items():
+            await talk(connection, graph, name, days=ago / 24)
+            status = "running" if name == "at work" else "success"
+            await run(connection, name, status=status, days=ago / 24)
+            if name != "kept":
+                await mark_stateless(connection, name)
+        await run(connection, "used again", status="success", days=2 / 24)
+        gone = workspace(tmp_path, "left", days=2 / 24)
+        told = await sweep(server_tables, tmp_path, dry=True)
+        swept = await sweep(server_tables, tmp_path)
+        assert (told["threads"].old, swept["threads"].old) == (1, 1)
+        assert await threads(connection) == set(hours) - {"left"}
+        assert not gone.exists()
 
     async def test_too_large_together_the_longest_unused_go(
         self, connection: AsyncConnection, graph: Any, server_tables: str, tmp_path: Path
@@ -337,6 +365,41 @@ class TestTables:
         assert (swept["calls"].old, swept["cache"].old) == (1, 1)
         assert await count(connection, "potluck.calls") == 1
 
+    async def test_daily_sums_outlive_their_calls(
+        self, connection: AsyncConnection, server_tables: str, tmp_path: Path
+    ) -> None:
+        for days in (2000, 1000, 0):
+            await connection.execute(
+                "INSERT INTO potluck.call_days"
+                " VALUES (%s, 'p', 'm', '', 'g', 'ok', 1, 1, 1, 0, 1, 1, 0, 0)",
+                [(NOW - timedelta(days=days)).date()],
+            )
+        assert (await sweep(server_tables, tmp_path))["sums"].old == 1
+        assert await count(connection, "potluck.call_days") == 2
+
+    async def test_responses_go_by_their_last_use_and_never_in_the_middle_of_work(
+        self, connection: AsyncConnection, server_tables: str, tmp_path: Path
+    ) -> None:
+        kept = {
+            "used": ("completed", 5, 90),
+            "in the making": ("in_progress", 20, 1),
+        }
+        gone = {
+            "unused": ("completed", 20, 90),
+            "in progress by name": ("queued", 20, 20),
+        }
+        for name, (status, used, worked) in (kept | gone).items():
+            await connection.execute(
+                "INSERT INTO potluck.responses (id, tenant, thread, status, created_at, used_at,"
+                " worked_at, body, input, said, item_ids)"
+                " VALUES (%s, '', '', %s, %s, %s, %s, '{}', '[]', '[]', '{}')",
+                [name, status, NOW, *(NOW - timedelta(days=one) for one in (used, worked))],
+            )
+        swept = await sweep(server_tables, tmp_path, responses_days=10)
+        assert swept["responses"].old == 2
+        rows = await (await connection.execute("SELECT id FROM potluck.responses")).fetchall()
+        assert {name for (name,) in rows} == set(kept)
+
 
 class TestParked:
     async def test_waited_too_long_or_too_many_they_are_given_up(
@@ -391,6 +454,40 @@ class TestWorkspaces:
         swept = await sweep(server_tables, tmp_path, workspaces_megabytes=1.5)
         assert swept["workspaces"].beyond == 3
         assert [one.name for one in (tmp_path / "workspaces").iterdir()] == ["0-days"]
+
+    async def test_whoever_comes_back_meanwhile_finds_the_files(
+        self, connection: AsyncConnection, graph: Any, server_tables: str, tmp_path: Path
+    ) -> None:
+        for name in ("first", "second"):
+            await talk(connection, graph, name, days=40)
+            workspace(tmp_path, name, days=40)
+        deleted: list[str] = []
+
+        async def forget(folder: Path) -> None:
+            deleted.append(folder.name)
+            await connection.execute("UPDATE public.thread SET updated_at = now()")
+
+        catalog = Catalog(providers={}, routes={}, retention=replace(GENEROUS, workspace_days=30))
+        await Sweep(catalog, tmp_path, lambda: NOW, forget=forget).run(server_tables)
+        assert len(deleted) == 1
+        [left] = (tmp_path / "workspaces").iterdir()
+        assert left.name not in deleted
+
+
+async def test_logs_keep_to_their_size(
+    connection: AsyncConnection, server_tables: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "postgres" / "log"
+    log.parent.mkdir()
+    log.write_text("LOG:  a line\n" * 10_000)
+    (tmp_path / "chat_history").write_text("+what was typed\n" * 100_000)
+    told = await sweep(server_tables, tmp_path, dry=True, log_megabytes=0.05)
+    assert log.stat().st_size == 130_000
+    done = await sweep(server_tables, tmp_path, log_megabytes=0.05)
+    assert told["logs"] == done["logs"]
+    assert done["logs"].beyond == 2
+    assert log.stat().st_size <= 25_000
+    assert (await sweep(server_tables, tmp_path, log_megabytes=0.05))["logs"].beyond == 0
 
 
 async def test_one_pass_at_a_time(

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +29,10 @@ from tests.conftest import PotluckServer, make_home
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 MARK = "planted5ecret"
+GIVEN = "given5ecret-to-a-tool"
+"""What a program of the user's is given, and tells: it stands in that program's environment."""
 ANN = f"{MARK}-of-ann"
+MCP_SERVER = Path(__file__).parents[1] / "tools" / "mcp_notes_server.py"
 KEYS = f"ann:{ANN},root:{MARK}-of-root:admin,{MARK}-bare"
 # Every place from where a program in the sandbox might read what the server knows
 SPY = (
@@ -120,6 +124,22 @@ def catalog(folder: Path, simulator: str) -> set[str]:
     return names
 
 
+def tools(folder: Path) -> dict[str, str]:
+    """Tools that are given keys, some of which they tell; the variables with these keys."""
+    local = {"command": sys.executable, "args": [str(MCP_SERVER)], "sandbox": False}
+    servers = {
+        "notes": {**local, "env": {"NOTES_KEY": "${NOTES_KEY}"}},
+        "gone": {"url": "http://127.0.0.1:1/mcp?key=${NOTES_KEY}"},
+    }
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    (folder / "tools.yaml").write_text(
+        "tools: {mcp_notes_environment: allow}\ndatabases: {sales: {url_env: SALES_URL}}\n"
+    )
+    # Not escaped, so that its end is taken for the host's name
+    url = f"postgresql://sales:first@{GIVEN}@127.0.0.1:1/sales"
+    return {"NOTES_KEY": GIVEN, "SALES_URL": url}
+
+
 @pytest.fixture
 def stage(start_server: Callable[..., PotluckServer], collector: Collector) -> Iterator[Stage]:
     home = make_home()
@@ -135,6 +155,7 @@ def stage(start_server: Callable[..., PotluckServer], collector: Collector) -> I
         planted = parts._replace(netloc=f"{user}:{MARK}-d%40ta%2Fbase@{host}").geturl()
         env = {
             **{name: f"{MARK}-{name.lower()}" for name in names},
+            **tools(home / "config"),
             "POTLUCK_CONFIG_DIR": str(home / "config"),
             "POTLUCK_API_KEYS": KEYS,
             "POTLUCK_OPENWEBUI_JWT_SECRET": f"{MARK}-shared-with-open-webui-for-signing",
@@ -193,6 +214,8 @@ def spy_with_tools(stage: Stage) -> None:
         ("python", {"code": "import os, sys; print(dict(os.environ), sys.argv, vars())"}),
         ("read_file", {"path": "/proc/self/environ"}),
         ("fetch_page", {"url": "http://127.0.0.1:1/"}),
+        ("mcp_notes_environment", {"name": "NOTES_KEY"}),
+        ("query_database", {"sql": "schema", "database": "sales"}),
     ):  # fmt: skip
         script.clear()
         script.on(Reply.call(tool, **given), results=0)
@@ -286,16 +309,16 @@ def environments_of_children(server: PotluckServer) -> str:
     return "\n".join(found)
 
 
-def places_with_secrets(stage: Stage, processes: str) -> list[str]:
-    mark = MARK.encode()
+def places_with_secrets(stage: Stage, processes: str, secret: str = MARK) -> list[str]:
+    mark = secret.encode()
     # What the database holds as bytes is shown in hexadecimal.
     forms = (mark, mark.hex().encode())
-    found = [f"told: {said[:3_000]}" for said in stage.told if MARK in said]
+    found = [f"told: {said[:3_000]}" for said in stage.told if secret in said]
     for where, text in (
         ("processes", processes),
         ("sent to models", json.dumps([str(one.body) for one in stage.simulator.log])),
     ):
-        found += [f"{where}: {line[:500]}" for line in text.splitlines() if MARK in line]
+        found += [f"{where}: {line[:500]}" for line in text.splitlines() if secret in line]
     for body in stage.traces.bodies:
         at = body.find(mark)
         found += [f"trace: {body[max(0, at - 200) : at + 100]!r}"] if at >= 0 else []
@@ -324,9 +347,11 @@ def test_no_secret_is_found_anywhere_after_a_session_with_errors(stage: Stage) -
     assert any(b"gen_ai" in body for body in stage.traces.bodies), "calls were traced"
     assert any("401" in said for said in stage.told)
     assert any("tool_result" in said and "PATH=" in said for said in stage.told), "it has spied"
+    assert any("It says [key]" in said for said in stage.told), "a tool has told its key"
+    assert any("failed to resolve host" in said for said in stage.told)
     keys = {one.request.key for one in stage.simulator.log if one.request}
     assert any(key and MARK in key for key in keys), "the providers were asked with the keys"
-    found = places_with_secrets(stage, processes)
+    found = places_with_secrets(stage, processes) + places_with_secrets(stage, "", GIVEN)
     assert not found, "\n\n".join(found)
 
 
@@ -334,11 +359,14 @@ def test_no_secret_is_found_anywhere_after_a_session_with_errors(stage: Stage) -
     ("name", "value"),
     [
         ("DATABASE_URL", f"postgresql://potluck:{MARK}@127.0.0.1:1/potluck"),
+        ("DATABASE_URL", f"postgresql://potluck:first@{MARK}@127.0.0.1:1/potluck"),
+        ("DATABASE_URL", f"postgresql://potluck:first/{MARK}@127.0.0.1:1/potluck"),
         ("DATABASE_URL", f"mysql://potluck:{MARK}@127.0.0.1:1/potluck"),
         ("REDIS_URL", f"redis://:{MARK}@127.0.0.1:1/0"),
         ("REDIS_URL", f"nothing://:{MARK}@127.0.0.1:1/0"),
         ("POTLUCK_API_KEYS", f"a b:{MARK}"),
         ("POTLUCK_API_KEYS", f"system:{MARK}"),
+        ("POTLUCK_API_KEYS", f"ann:{MARK},bob:{MARK}"),
     ],
 )
 def test_a_start_that_fails_tells_the_setting_and_no_secret(name: str, value: str) -> None:

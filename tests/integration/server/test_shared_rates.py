@@ -115,10 +115,11 @@ async def test_a_bucket_is_full_again_after_a_minute(pool: Pool) -> None:
 
 
 def test_two_servers_on_one_database_keep_one_limit(
-    start_server: Callable[..., Any], postgres_url: str
+    start_server: Callable[..., Any], postgres_url: str, redis_port: int
 ) -> None:
     env = {
         "DATABASE_URL": postgres_url,
+        "REDIS_URL": f"redis://127.0.0.1:{redis_port}",
         "POTLUCK_API_KEYS": "cy:of-cy,bob:of-bob",
         "POTLUCK_REQUESTS_PER_MINUTE": "4",
     }

@@ -186,6 +186,24 @@ def test_a_model_that_fails_is_passed_over_and_counted(told: PotluckServer) -> N
     assert sum_of(after, name, "fallback") - sum_of(before, name, "fallback") == 1
 
 
+def test_who_is_refused_is_counted_and_logged(told: PotluckServer) -> None:
+    before = metrics(told)
+    for key, path, status in (
+        ("nobody", "/v1/models", 401),
+        ("prom-has-a-key", "/quota", 403),
+        ("ann-has-a-key", "/metrics", 403),
+    ):
+        headers = {"Authorization": f"Bearer {key}", "X-Request-Id": f"req-{status}{path[:3]}"}
+        assert httpx.get(told.url + path, headers=headers, timeout=20).status_code == status
+    after = metrics(told)
+    for door, status in (("openai", "401"), ("quota", "403"), ("metrics", "403")):
+        name = "potluck_http_requests_total"
+        assert sum_of(after, name, door, status) - sum_of(before, name, door, status) == 1
+    lines = [line for line in log_lines(told) if line["event"] == "request"]
+    seen = [(x["path"], x["status"]) for x in lines if str(x["request_id"]).startswith("req-40")]
+    assert seen == [("/v1/models", 401), ("/quota", 403), ("/metrics", 403)]
+
+
 def test_only_who_may_count_reads_the_metrics(told: PotluckServer) -> None:
     def status(path: str, key: str) -> int:
         headers = {"Authorization": f"Bearer {key}"}

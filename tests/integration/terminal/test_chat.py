@@ -3,7 +3,6 @@
 import os
 import pty
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -80,15 +79,6 @@ def test_a_server_that_does_not_answer_is_named(server: Any) -> None:
     assert done.stderr.count("\n") == 1
     assert "http://127.0.0.1:1" in done.stderr
     assert "potluck serve" in done.stderr
-
-
-@pytest.fixture
-def own_home(server: Any) -> Iterator[Path]:
-    """A data folder without a server, that PostgreSQL's own user may enter."""
-    home = Path(f"{server.home}-chat")
-    home.mkdir()
-    yield home
-    shutil.rmtree(home)
 
 
 def test_without_a_server_one_runs_for_the_length_of_the_chat(server: Any, own_home: Path) -> None:
@@ -217,7 +207,7 @@ def test_the_last_thread_of_a_terminal_is_gone_on_with(server: Any) -> None:
     second = potluck(server, "chat", "What is my name?", "--last")
     assert thread_of(second) == thread_of(first)
     both = potluck(server, "chat", "x", "--last", "--thread", "y")
-    assert both.returncode == 1
+    assert both.returncode == 2
     assert "not both" in both.stderr
 
 

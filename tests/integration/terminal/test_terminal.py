@@ -17,8 +17,7 @@ from ruamel.yaml import YAML
 from potluck.server.turn import thread_id_of
 from potluck.simulator.reply import Delay, Reply
 from potluck.simulator.request import ModelRequest
-from potluck.simulator.server import SimulatorServer
-from tests.conftest import PROJECT_DIR, PotluckServer, make_home, remove
+from tests.conftest import PROJECT_DIR, PotluckServer, afresh, serving
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -112,21 +111,14 @@ def shared_asking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     )
     yaml.dump({"optimization": {"enable_caching": False}}, config / "limits.yaml")
     (config / "tools.yaml").write_text("tools: {write_file: {policy: ask}}\n")
-    with SimulatorServer() as simulator:
-        server = PotluckServer(make_home(), simulator, env={"POTLUCK_CONFIG_DIR": str(config)})
-        yield server.start()
-        remove(server)
-    shutil.rmtree(config)
+    with serving(config) as server:
+        yield server
 
 
 @pytest.fixture
 def box(shared_asking_server: PotluckServer) -> PotluckServer:
-    assert shared_asking_server.simulator is not None
-    shared_asking_server.simulator.script.clear()
-    shared_asking_server.simulator.log.clear()
-    history = shared_asking_server.home / "chat_history"
-    history.unlink(missing_ok=True)
-    return shared_asking_server
+    (shared_asking_server.home / "chat_history").unlink(missing_ok=True)
+    return afresh(shared_asking_server)
 
 
 @pytest.fixture
@@ -144,8 +136,7 @@ def sit(box: PotluckServer) -> Iterator[Sit]:
 
 
 def script(box: PotluckServer, reply: Any) -> None:
-    assert box.simulator is not None
-    box.simulator.script.on(reply)
+    box.script.on(reply)
 
 
 def echo(request: ModelRequest) -> Reply:

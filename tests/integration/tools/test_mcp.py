@@ -9,13 +9,16 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
 from pydantic import SecretStr
 
 from potluck.errors import ConfigError
+from potluck.settings import know_secret
 from tools.mcp import McpServers
 from tools.mcp_file import ServerForm, read_mcp_file
 from tools.mcp_server import Command
@@ -164,3 +167,24 @@ def test_a_slip_in_the_file_is_named(tmp_path: Path, value: object, says: str) -
     with pytest.raises(ConfigError) as caught:
         read_mcp_file(write(tmp_path, value), no_key)
     assert says in str(caught.value)
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is to be printed."""
+
+
+async def test_why_a_server_is_off_does_not_tell_the_key_in_its_address() -> None:
+    know_secret("planted5ecret-in-an-address")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refusing) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{running.server_port}/mcp?key=planted5ecret-in-an-address"
+        async with opened(far=ServerForm(url=url)) as servers:
+            running.shutdown()
+            assert "401" in servers.failures["far"]
+            assert "planted" not in servers.failures["far"]

@@ -3,6 +3,8 @@
 import re
 import subprocess
 
+from nodes.budget import DEFAULT_MAX_SECONDS
+from potluck.server.draining import NOTICED_S
 from potluck.server.guard import OPEN_PATHS
 from tests.unit.deploy.stack import DEPLOY, needed, server_names, services
 
@@ -46,10 +48,17 @@ def test_only_what_may_be_asked_twice_is_asked_twice() -> None:
 
 
 def test_it_is_silent_longer_than_the_longest_run() -> None:
-    # Aegra ends a run after BG_JOB_TIMEOUT_SECS, an hour
+    # Unless its caller gives it more; what it waits for is not counted
     for side in ("client", "server"):
         [minutes] = re.findall(rf"timeout {side} +(\d+)m", TEXT)
-        assert int(minutes) > 60
+        assert int(minutes) * 60 > 2 * DEFAULT_MAX_SECONDS
+
+
+def test_a_stopping_server_is_left_out_before_it_takes_nothing_more() -> None:
+    [every_s, fast_ms, falls] = re.findall(
+        r"check inter (\d+)s fastinter (\d+)ms .* fall (\d)", TEXT
+    )[0]
+    assert int(every_s) + int(fast_ms) / 1000 * (int(falls) - 1) < NOTICED_S
 
 
 def test_compose_gives_it_the_time_that_it_takes_to_stop() -> None:

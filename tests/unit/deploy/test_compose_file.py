@@ -137,6 +137,14 @@ def test_the_database_and_redis_are_those_of_the_file(filled: Any) -> None:
     assert '--requirepass "$REDIS_PASSWORD"' in filled["services"]["redis"]["command"][-1]
 
 
+def test_redis_refuses_what_is_too_much_before_it_is_killed_for_it() -> None:
+    redis = services()["redis"]
+    [most] = re.findall(r"--maxmemory (\d+)mb", redis["command"][-1])
+    limit = redis["deploy"]["resources"]["limits"]["memory"]
+    # Writing its file down anew takes a copy of what changes meanwhile
+    assert int(most) <= 0.8 * int(limit.removesuffix("m"))
+
+
 def test_open_webui_works_at_once(filled: Any) -> None:
     """Its key is one of the servers', who asks is signed, and the rest is as the guide says."""
     chat = filled["services"]["open-webui"]

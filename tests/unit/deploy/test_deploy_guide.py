@@ -52,6 +52,8 @@ def test_the_container_is_run_as_compose_runs_it() -> None:
     }
     assert given == {one.replace("=./", "=deploy/") for one in told}
     assert {"--read-only", "--cap-drop", "--tmpfs"} <= set(words)
+    grace_s = services()["potluck-1"]["stop_grace_period"].removesuffix("s")
+    assert words[words.index("--stop-timeout") + 1] == grace_s
 
 
 def test_the_image_that_is_built_is_a_stage_of_the_dockerfile() -> None:

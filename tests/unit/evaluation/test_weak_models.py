@@ -3,6 +3,7 @@
 from collections import Counter
 
 from potluck.evaluation.contrary import ContraryModel
+from potluck.evaluation.luck import Luck
 from potluck.evaluation.strong import StrongModel
 from potluck.evaluation.weak import CALL_SLIPS, WeakModel
 from potluck.simulator.reply import Reply
@@ -16,7 +17,7 @@ RIGHT = StrongModel(TASKS)(Talk(TASK.request, CALCULATOR).request())
 
 def said(seeds: range) -> list[Reply]:
     request = Talk(TASK.request, CALCULATOR).request()
-    return [WeakModel(TASKS, seed=seed)(request) for seed in seeds]
+    return [WeakModel(TASKS, Luck(seed))(request) for seed in seeds]
 
 
 def kind_of(reply: Reply) -> str:
@@ -42,7 +43,7 @@ def test_slips_are_of_every_kind_and_as_frequent_as_stated() -> None:
 
 def test_luck_is_new_when_a_moment_comes_again() -> None:
     request = Talk(TASK.request, CALCULATOR).request()
-    model = WeakModel(TASKS, seed=3)
+    model = WeakModel(TASKS, Luck(3))
     assert len({kind_of(model(request)) for _ in range(60)}) > 2
 
 
@@ -51,7 +52,7 @@ def repeated(result: str) -> list[Reply]:
     talk = Talk(TASK.request, CALCULATOR)
     for text in ("1 = 1", result):
         talk.ran(call, results=[text])
-    return [WeakModel(TASKS, seed=seed)(talk.request()) for seed in range(200)]
+    return [WeakModel(TASKS, Luck(seed))(talk.request()) for seed in range(200)]
 
 
 def test_who_repeats_itself_goes_on_until_it_is_told() -> None:
@@ -65,7 +66,7 @@ def test_who_repeats_itself_goes_on_until_it_is_told() -> None:
 
 def plans(seeds: range) -> list[Reply]:
     request = Talk(PLAN.request, PLAN_TOOL).request(tool_choice="submit_plan")
-    return [ContraryModel(TASKS, seed=seed)(request) for seed in seeds]
+    return [ContraryModel(TASKS, Luck(seed))(request) for seed in seeds]
 
 
 def test_the_contrary_model_spoils_plans_in_every_way() -> None:
@@ -80,14 +81,14 @@ def test_the_contrary_model_spoils_plans_in_every_way() -> None:
 def test_the_contrary_model_is_right_when_it_is_asked_again() -> None:
     request = Talk(TASK.request, CALCULATOR).request()
     for seed in range(20):
-        model = ContraryModel(TASKS, seed=seed)
+        model = ContraryModel(TASKS, Luck(seed))
         model(request)
         assert model(request) == RIGHT
 
 
 def test_the_contrary_model_calls_tools_after_its_answer() -> None:
     replies = [
-        ContraryModel(TASKS, seed=seed)(
+        ContraryModel(TASKS, Luck(seed))(
             Talk(TASK.request, CALCULATOR).ran(*RIGHT.tool_calls, results=["= 452077487"]).request()
         )
         for seed in range(20)

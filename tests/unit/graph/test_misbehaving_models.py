@@ -33,6 +33,19 @@ def plan(*steps: dict[str, Any]) -> AIMessage:
     return call("make_plan", steps=list(steps))
 
 
+def planned_and_done(used: str = "Well used.") -> list[AIMessage]:
+    """Two steps, and what came of each: the verdict is next."""
+    steps = plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]})
+    return [steps, say("It is big."), say(used)]
+
+
+def send_back(reason: str, words: str = "", steps: Any = None) -> AIMessage:
+    """The verdict that steps are to be done again, with words beside it."""
+    made = call("send_back", verdict="retry", reason=reason, steps=steps or [2])
+    made.content = words
+    return made
+
+
 async def run(request: str = "do it", **options: Any) -> dict[str, Any]:
     return await graph.ainvoke({"messages": [HumanMessage(request)]}, **options)
 
@@ -149,12 +162,9 @@ async def test_a_step_that_was_refused_is_begun_anew_with_what_was_wrong(chain: 
 
 
 async def test_a_retry_that_brings_the_same_is_the_last(chain: Any) -> None:
-    again = call("send_back", verdict="retry", reason="too vague", steps=[2])
     chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("Well used."),
-        again,
+        *planned_and_done(),
+        send_back("too vague"),
         say("Well used."),
         say("It is big; more could not be found."),
     ]
@@ -166,10 +176,8 @@ async def test_a_retry_that_brings_the_same_is_the_last(chain: Any) -> None:
 
 async def test_a_retry_that_brings_nothing_loses_nothing(chain: Any) -> None:
     chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("Well used."),
-        call("send_back", verdict="retry", reason="used where?", steps=[2]),
+        *planned_and_done(),
+        send_back("used where?"),
         say("I cannot access files."),
         say("I cannot access files."),
         say("It is big and well used; where is not known."),
@@ -182,12 +190,9 @@ async def test_a_retry_that_brings_nothing_loses_nothing(chain: Any) -> None:
 
 
 async def test_a_retry_for_which_no_call_is_left_loses_nothing(chain: Any) -> None:
-    again = call("send_back", verdict="retry", reason="used where?", steps=[1])
     chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("Well used."),
-        again,
+        *planned_and_done(),
+        send_back("used where?", steps=[1]),
         say("It is 12 m."),
         say("It is big and well used."),
     ]
@@ -200,14 +205,7 @@ async def test_a_retry_for_which_no_call_is_left_loses_nothing(chain: Any) -> No
 async def test_words_beside_a_verdict_are_the_answer_where_all_is_well(
     chain: Any, words: str
 ) -> None:
-    both = call("send_back", verdict="retry", reason="It could be put more fully.", steps=[2])
-    both.content = words
-    chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("Well used."),
-        both,
-    ]
+    chain.script = [*planned_and_done(), send_back("It could be put more fully.", words)]
     state = await run(TASK)
     assert state["messages"][-1].text == words
     assert state["messages"][-1].tool_calls == []
@@ -217,13 +215,9 @@ async def test_words_beside_a_verdict_are_the_answer_where_all_is_well(
     "words", ["I will send it back.", "too short", "Let me try that again.", "やり直します。"]
 )
 async def test_words_on_the_verdict_are_no_answer(chain: Any, words: str) -> None:
-    both = call("send_back", verdict="retry", reason="It is too short.", steps=[2])
-    both.content = words
     chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("Well used."),
-        both,
+        *planned_and_done(),
+        send_back("It is too short.", words),
         say("Well used on the roof."),
         say("The end."),
     ]
@@ -233,9 +227,7 @@ async def test_words_on_the_verdict_are_no_answer(chain: Any, words: str) -> Non
 
 async def test_a_broken_verdict_costs_no_answer(chain: Any) -> None:
     chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("It was used on the roof."),
+        *planned_and_done("It was used on the roof."),
         call("send_back", verdict="hm", reason="?"),
     ]
     state = await run(TASK)
@@ -244,10 +236,8 @@ async def test_a_broken_verdict_costs_no_answer(chain: Any) -> None:
 
 async def test_steps_in_a_verdict_are_read_as_they_are_meant(chain: Any) -> None:
     chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("Used."),
-        call("send_back", verdict="retry", reason="where?", steps="step 2"),
+        *planned_and_done("Used."),
+        send_back("where?", steps="step 2"),
         say("Used on the roof."),
         say("The end."),
     ]
@@ -282,27 +272,16 @@ async def test_a_step_takes_only_so_many_rounds(chain: Any) -> None:
 
 
 async def test_who_judges_may_say_that_it_is_done(chain: Any) -> None:
-    chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("Used."),
-        say("Everything is done."),
-    ]
+    chain.script = [*planned_and_done("Used."), say("Everything is done.")]
     state = await run(TASK)
     assert state["messages"][-1].text == "Everything is done."
 
 
 async def test_who_answers_and_sends_back_at_once_has_answered(chain: Any) -> None:
-    both = call("send_back", verdict="retry", reason="more", steps=[2])
-    both.content = "It is big, and it was used on the roof of the house."
-    chain.script = [
-        plan({"goal": "Find the size"}, {"goal": "Use it well", "needs": [1]}),
-        say("It is big."),
-        say("Used."),
-        both,
-    ]
+    words = "It is big, and it was used on the roof of the house."
+    chain.script = [*planned_and_done("Used."), send_back("more", words)]
     state = await run(TASK)
-    assert state["messages"][-1].text == both.content
+    assert state["messages"][-1].text == words
     assert not state["messages"][-1].tool_calls
 
 

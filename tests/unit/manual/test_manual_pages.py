@@ -11,11 +11,17 @@ from manual.__main__ import main
 from manual.configuration_page import context_meanings, limit_words
 from manual.kinds import kind_words
 from manual.markdown import cells, from_elsewhere, table
-from manual.meanings import limits_meanings, provider_meanings, setting_meanings
+from manual.meanings import (
+    limits_meanings,
+    provider_meanings,
+    setting_meanings,
+    tools_meanings,
+)
 from manual.pages import NOTE, old_pages, page_text, write_pages
 from manual.provider_notes import provider_notes
 from manual.providers_page import anchor, key_names, provider_forms
 from potluck.settings import PROJECT_DIR, Settings
+from tools.tools_file import DatabaseForm, Rules, ToolsFile, WebForm
 
 CONFIGURATION = page_text("reference/configuration.md")
 PROVIDERS = page_text("reference/providers.md")
@@ -77,6 +83,13 @@ class TestConfiguration:
         assert [word for word in words if not limits_meanings().get(word, ("",))[0]] == []
         for form in provider_forms().values():
             assert set(form.model_fields_set) <= set(provider_meanings())
+
+    def test_every_word_of_tools_yaml_has_its_meaning(self) -> None:
+        words = {
+            word for form in (ToolsFile, Rules, DatabaseForm, WebForm) for word in form.model_fields
+        }
+        assert words == set(tools_meanings())
+        assert [word for word, (meaning, _) in tools_meanings().items() if not meaning] == []
 
     def test_every_file_of_the_folder_has_its_section(self) -> None:
         files = [*(PROJECT_DIR / "config").glob("*.yaml"), Path("config/mcp.json")]

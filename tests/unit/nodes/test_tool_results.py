@@ -6,6 +6,7 @@ import pytest
 from langchain_core.messages import ToolMessage
 
 from nodes.tool_results import MAX_CHARS, checked
+from potluck.settings import know_secret
 from tools.workspace import Workspace
 
 
@@ -52,3 +53,21 @@ def test_text_blocks_share_the_room_and_images_pass(workspace: Workspace) -> Non
     assert blocks[0] == image
     assert blocks[1] == long
     assert "cut" in blocks[2]["text"]  # type: ignore[index] # a block
+
+
+KEY = "planted5ecret-of-a-tool"
+
+
+def test_a_secret_that_a_tool_tells_goes_no_further(workspace: Workspace) -> None:
+    know_secret(KEY)
+    told = result([{"type": "text", "text": f"your key {KEY}"}, {"type": "x", "in": {"deep": KEY}}])
+    told.artifact = {"structured": [f"?key={KEY}"]}
+    message = checked(told, workspace)
+    assert "your key [key]" in message.text
+    assert KEY not in message.model_dump_json()
+
+
+def test_nor_does_it_stand_in_the_file_of_what_was_cut(workspace: Workspace) -> None:
+    know_secret(KEY)
+    checked(result(f"{'x' * MAX_CHARS}{KEY}{'y' * MAX_CHARS}"), workspace)
+    assert KEY not in workspace.read("tool_results/call1.txt").decode()

@@ -728,6 +728,24 @@ class TestSeveralModels:
         clock.now = back_at
         assert (await waiting)[0] == 0
 
+    async def test_what_comes_back_while_others_are_asked_is_asked_at_once(
+        self, limiter: QuotaLimiter, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await self.take(limiter, "b")
+        reserve = limiter._ledger.reserve
+
+        async def take_a_while(claim: Any) -> Any:
+            clock.advance(seconds=2)
+            return await reserve(claim)
+
+        monkeypatch.setattr(limiter._ledger, "reserve", take_a_while)
+        back_at = START + timedelta(seconds=1)
+        wants = [Want(Deployment("p", "a"), ONE, back_at), *self.wants("b")]
+        waiting = asyncio.create_task(limiter.reserve_first(wants, patience_s=50))
+        await settle_down()
+        clock.advance(seconds=1)
+        assert (await waiting)[0] == 0
+
     async def test_a_wait_that_was_cut_short_does_not_end_the_next(
         self, limiter: QuotaLimiter
     ) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from potluck.server.logs import ACCESS, CHATTERERS, TALKERS, set_up_logs
+from potluck.server.logs import ACCESS, CHATTERERS, EXPORTER, TALKERS, set_up_logs
 from potluck.settings import Settings
 
 
@@ -15,7 +15,7 @@ def logs_set_up(form: str, level: str = "info") -> Iterator[None]:
     """Inside the block, logs are written in that form and from that level."""
     root = logging.getLogger()
     handlers, root_level = root.handlers[:], root.level
-    named = [logging.getLogger(name) for name in (ACCESS, *CHATTERERS, *TALKERS)]
+    named = [logging.getLogger(name) for name in (ACCESS, EXPORTER, *CHATTERERS, *TALKERS)]
     levels = [one.level for one in named]
     set_up_logs(Settings(potluck_log_format=form, potluck_log_level=level))  # type: ignore[arg-type]
     try:

@@ -1,5 +1,6 @@
 """Who gets through the guard."""
 
+import json
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from potluck.server.auth_rates import Buckets
 from potluck.server.guard import Guard
 from potluck.server.ownership import caller
 from potluck.settings import Settings
+from tests.unit.server.log_stage import logs_set_up
 
 
 async def ok(_: Request) -> PlainTextResponse:
@@ -70,6 +72,43 @@ async def test_health_needs_no_key() -> None:
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
         ({"origin": "https://smith.langchain.com.evil.example"}, 403),
+        ({"origin": "HTTP://LOCALHOST:3000"}, 200),
+        ({"origin": "http://localhost.evil.example"}, 403),
+        ({"origin": "http://localhost@evil.example"}, 403),
+        ({"host": "LOCALHOST"}, 200),
+        ({"host": "localhost."}, 403),
+        ({"host": "[::1].evil.example"}, 403),
+        ({"host": "0.0.0.0:8123"}, 403),
+        ({"host": "2130706433:8123"}, 403),
+        ({"host": "evil.example:127.0.0.1"}, 403),
+        # A tag of a foreign page tells no Origin; a link may lead here.
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 403),
+        (
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "navigate",
+                "sec-fetch-dest": "iframe",
+            },
+            403,
+        ),
+        (
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "navigate",
+                "sec-fetch-dest": "document",
+            },
+            200,
+        ),
+        (
+            {
+                "sec-fetch-site": "cross-site",
+                "sec-fetch-mode": "cors",
+                "origin": "https://smith.langchain.com",
+            },
+            200,
+        ),
+        ({"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, 200),
+        ({"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}, 200),
     ],
 )
 async def test_without_keys_only_this_machine_and_no_foreign_page(
@@ -151,6 +190,49 @@ async def test_a_page_that_may_use_the_server_can_read_why_it_was_refused() -> N
     assert refused.headers["access-control-allow-origin"] == "https://chat.example"
     foreign = await asked_of(guard, origin="https://evil.example")
     assert "access-control-allow-origin" not in foreign.headers
+
+
+async def test_a_page_that_was_refused_can_read_when_to_come_back() -> None:
+    guard = guarding("ann:s1", rates=Buckets(1), origins=("https://chat.example",))
+    headers = {"authorization": "Bearer s1", "origin": "https://chat.example"}
+    await asked_of(guard, **headers)
+    refused = await asked_of(guard, **headers)
+    assert refused.status_code == 429
+    assert "Retry-After" in refused.headers["access-control-expose-headers"]
+
+
+PREFLIGHT = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (PREFLIGHT, 405),
+        ({}, 401),
+        ({"Origin": "https://evil.example"}, 401),
+        ({"Access-Control-Request-Method": "POST"}, 401),
+        ({"X-Api-Key": "s1"}, 405),
+    ],
+)
+async def test_of_what_browsers_ask_before_they_ask_nothing_else_needs_no_key(
+    headers: dict[str, str], expected: int
+) -> None:
+    transport = httpx.ASGITransport(guarding("ann:s1"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8123") as client:
+        assert (await client.options("/threads", headers=headers)).status_code == expected
+
+
+async def test_a_refusal_is_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with logs_set_up("json"):
+        headers = {"X-Api-Key": "a-wrong-key", "X-Request-Id": "req-1"}
+        await asked_of(guarding("ann:s1"), "/v1/models%0Aforged?key=a-wrong-key", **headers)
+    told = json.loads(capsys.readouterr().out)
+    del told["timestamp"]
+    assert told == {
+        "level": "info", "event": "request", "logger": "potluck.guard", "method": "GET",
+        "path": "/v1/models%0Aforged", "status": 401, "client": "127.0.0.1",
+        "request_id": "req-1",
+    }  # fmt: skip
 
 
 async def test_pages_of_configured_sites_may_use_a_server_without_keys() -> None:

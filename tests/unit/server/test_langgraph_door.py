@@ -124,6 +124,28 @@ async def test_text_that_cannot_be_stored_is_refused(path: str, text: str) -> No
     assert (await post(path, {"metadata": {"a": [text]}})).status_code == 422
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN"])
+@pytest.mark.parametrize("body", ['{{"metadata": {{"a": [{}]}}}}', "[{}]"])
+async def test_a_number_that_no_answer_can_quote_is_refused(body: str, number: str) -> None:
+    assert (await post("/threads", body.format(number).encode())).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"limit": 10**30}, ["limit"]),
+        ({"offset": 10**30}, ["offset"]),
+        ({"config": {"configurable": 5}}, ["config", "configurable"]),
+    ],
+)
+async def test_what_would_be_taken_on_trust_is_refused(
+    body: dict[str, Any], place: list[str]
+) -> None:
+    answer = await post("/assistants/search", body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", *place]
+
+
 async def test_a_path_with_nul_is_not_found() -> None:
     assert (await post("/threads/%00", {})).status_code == 404
 

@@ -155,3 +155,39 @@ def test_letters_of_all_languages_stay_readable(begin: Begin, lines: Lines) -> N
     structlog.get_logger("a").info("お茶", object=object())
     [line] = lines()
     assert "お茶" in line
+
+
+HOSTILE = "a\nb\r\x1b[2Jc\x85d\u2028e\u202ef\ud800"
+HARMLESS = "a\\u000ab\\u000d\\u001b[2Jc\\u0085d\\u2028e\\u202ef\\ud800"
+
+
+def test_json_stays_one_line_whatever_was_said(begin: Begin, lines: Lines) -> None:
+    begin()
+    structlog.get_logger("a").info(HOSTILE, said=HOSTILE, many=[HOSTILE])
+    logging.getLogger("some.library").warning("got %s", HOSTILE)
+    ours, theirs = map(json.loads, lines())
+    assert (ours["event"], ours["said"], ours["many"]) == (HOSTILE, HOSTILE, [HOSTILE])
+    assert theirs["event"] == f"got {HOSTILE}"
+
+
+def test_people_see_no_line_that_was_not_logged(begin: Begin, lines: Lines) -> None:
+    begin("text")
+    structlog.get_logger("a").info(HOSTILE, said=HOSTILE.replace("\n", ""), many=[HOSTILE])
+    logging.getLogger("some.library").warning("got %s", HOSTILE)
+    ours, theirs = lines()
+    assert HARMLESS in ours
+    assert f"got {HARMLESS}" in theirs
+    assert "\x1b" not in ours + theirs
+
+
+def test_what_an_exception_quotes_stands_under_its_line(begin: Begin, lines: Lines) -> None:
+    begin("text")
+    try:
+        fail("wrong\n2026-11-21T00:00:00Z [info] forged \x1b[2J")
+    except ValueError:
+        logging.getLogger("some.library").exception("failed")
+    first, second, *quoted = lines()
+    assert "failed" in first
+    assert second == "Traceback (most recent call last):"
+    assert all(line.startswith("    ") for line in quoted)
+    assert quoted[-1] == "    2026-11-21T00:00:00Z [info] forged \\u001b[2J"

@@ -1,4 +1,4 @@
-"""Requests are counted by door and status, and those that do work are traced."""
+"""Requests that do work are traced."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,8 +8,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from potluck import telemetry
-from potluck.server.metrics import Metrics
-from potluck.server.request_watch import RequestWatch, door_of, route_of
+from potluck.server.request_watch import RequestWatch, route_of
 from tests.collected import Spans, collected
 
 THREAD = "8b2c5a64-0b6f-4f4e-9d43-0d8f1b1f2a3c"
@@ -33,7 +32,7 @@ async def answering(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"done"})
 
 
-async def get(metrics: Metrics, path: str, **headers: str) -> None:
+async def get(path: str, **headers: str) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": b""}
 
@@ -43,30 +42,7 @@ async def get(metrics: Metrics, path: str, **headers: str) -> None:
     listed = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "POST", "path": path, "headers": listed}
     with contextlib.suppress(ValueError):
-        await RequestWatch(answering, metrics)(scope, receive, send)
-
-
-def counted(metrics: Metrics, door: str, status: str) -> float | None:
-    labels = {"door": door, "status": status}
-    return metrics.registry.get_sample_value("potluck_http_requests_total", labels)
-
-
-@pytest.mark.parametrize(
-    ("path", "door"),
-    [
-        ("/v1/chat/completions", "openai"),
-        ("/agent/invoke", "langserve"),
-        ("/chain/stream", "langserve"),
-        (f"/threads/{THREAD}/runs/stream", "langgraph"),
-        ("/runs/wait", "langgraph"),
-        ("/health", "health"),
-        ("/my-diary", "other"),
-        ("", "other"),
-        ("/", "other"),
-    ],
-)
-def test_each_path_has_a_door(path: str, door: str) -> None:
-    assert door_of(path) == door
+        await RequestWatch(answering)(scope, receive, send)
 
 
 def test_no_id_is_in_a_route() -> None:
@@ -75,17 +51,8 @@ def test_no_id_is_in_a_route() -> None:
     assert route_of("/v1/models/groq/openai/gpt-oss-120b") == "/v1/models/groq/openai/*"
 
 
-@pytest.mark.parametrize("status", ["200", "404", "500", "499"])
-async def test_requests_count_by_door_and_status(status: str) -> None:
-    metrics = Metrics()
-    await get(metrics, f"/v1/{status}")
-    assert counted(metrics, "openai", status) == 1
-    now = metrics.registry.get_sample_value("potluck_http_requests_in_progress", {"door": "openai"})
-    assert now == 0
-
-
 async def test_a_request_is_the_root_of_what_it_sets_in_motion(spans: Spans) -> None:
-    await get(Metrics(), "/v1/200")
+    await get("/v1/200")
     assert spans.parent_of("work") == "POST /v1/*"
     made: dict[str, Any] = dict(spans.one("POST /v1/*").attributes or {})
     assert made["http.response.status_code"] == 200
@@ -95,17 +62,17 @@ async def test_a_request_is_the_root_of_what_it_sets_in_motion(spans: Spans) -> 
 async def test_a_request_goes_on_with_its_clients_trace(spans: Spans) -> None:
     with telemetry.span("client"):
         headers = telemetry.carried()
-    await get(Metrics(), "/v1/200", **headers)
+    await get("/v1/200", **headers)
     assert spans.parent_of("POST /v1/*") == "client"
 
 
 async def test_a_request_that_failed_is_marked_without_its_words(spans: Spans) -> None:
-    await get(Metrics(), "/v1/500")
+    await get("/v1/500")
     assert not spans.one("POST /v1/*").status.is_ok
     assert "diary" not in spans.told()
 
 
 async def test_what_is_asked_every_few_seconds_is_not_traced(spans: Spans) -> None:
     for path in ("/metrics/200", "/health/200", "/quota/200", "/dashboard/200"):
-        await get(Metrics(), path)
+        await get(path)
     assert set(spans.names()) == {"work"}

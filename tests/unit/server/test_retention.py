@@ -14,7 +14,7 @@ from potluck.server.retention import PruneBusyError, Swept
 from potluck.server.retention_checkpoints import _due
 from potluck.server.retention_task import EVERY_S, FIRST_AFTER_S, _keep_sweeping
 from potluck.server.retention_threads import checkpoint_id_at
-from potluck.server.retention_workspaces import Workspaces
+from potluck.server.retention_workspaces import Workspaces, _held
 
 NOW = datetime.now(UTC)
 
@@ -88,17 +88,8 @@ class TestWorkspaces:
     def test_none_yet_are_none(self, tmp_path: Path) -> None:
         assert looked_at(tmp_path).held == []
 
-    def test_are_deleted_with_folders_that_code_has_closed(self, tmp_path: Path) -> None:
-        folder = workspace(tmp_path, "closed", days=1)
-        outside = tmp_path / "outside"
-        outside.mkdir()
-        (outside / "kept.txt").write_text("kept")
-        (folder / "link").symlink_to(outside)
-        (folder / "inner").chmod(0)
-        Workspaces.delete(folder)
-        assert not folder.exists()
-        assert (outside / "kept.txt").read_text() == "kept"
-        Workspaces.delete(folder)
+    def test_one_that_goes_meanwhile_is_passed_over(self, tmp_path: Path) -> None:
+        assert _held(tmp_path / "gone") is None
 
 
 class TestTask:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from langgraph.store.base import InvalidNamespaceError
 from sqlalchemy.exc import InvalidRequestError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -73,3 +74,16 @@ async def test_a_run_that_is_deleted_while_it_is_read_is_not_found(text: str, st
     assert answer.status_code == status
     if status == 404:
         assert answer.json()["error"] == "not_found"
+
+
+async def test_a_namespace_that_the_store_does_not_take_is_the_callers_mistake() -> None:
+    async def put(_: Request) -> Response:
+        raise InvalidNamespaceError("Namespace labels cannot contain periods.")
+
+    app = Starlette(routes=[Route("/store/items", put)])
+    take_expected_ends(app)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/store/items")
+    assert answer.status_code == 422
+    assert "periods" in answer.json()["message"]

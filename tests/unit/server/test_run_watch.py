@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import redis
 import structlog
+from aegra_api.core.database import db_manager
 from aegra_api.services import run_executor
 from aegra_api.services.executor import executor
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from potluck import telemetry
 from potluck.server import run_watch
 from potluck.server.metrics import Metrics
-from potluck.server.run_watch import runs_watched
+from potluck.server.run_watch import keep_values_out_of_errors, runs_watched
 from tests.collected import Spans, collected
 
 OWN = {"user_id": "ann"}
@@ -223,3 +225,12 @@ async def test_nothing_is_carried_while_nobody_collects(
     queue(server)
     await executor.submit(JOB)
     assert server.kept == {}
+
+
+def test_errors_of_the_database_quote_nothing_that_was_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = create_async_engine("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setattr(db_manager, "engine", made)
+    keep_values_out_of_errors()
+    assert made.sync_engine.hide_parameters

@@ -1,8 +1,10 @@
 """No span takes a secret out of this process."""
 
+from collections.abc import Sequence
+
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, Status, StatusCode
 
@@ -46,3 +48,22 @@ def test_nothing_in_a_span_tells_a_secret_and_all_else_stays() -> None:
     assert child.parent.span_id == parent.context.span_id  # type: ignore[union-attr] # it has one
     assert child.status.status_code is StatusCode.ERROR
     assert child.end_time is not None
+
+
+class Flaky(SpanExporter):
+    """An exporter to a collector that comes and goes."""
+
+    is_there = True
+
+    def export(self, _: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS if self.is_there else SpanExportResult.FAILURE
+
+
+def test_a_collector_that_is_away_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    flaky = Flaky()
+    exporter = SecretsHidden(flaky)
+    for flaky.is_there in (True, False, False, False, True, True):
+        exporter.export([])
+    away, back = caplog.messages
+    assert "takes no spans" in away
+    assert "takes spans again" in back

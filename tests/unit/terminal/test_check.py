@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from potluck.errors import DatabaseError
+from potluck.errors import DatabaseError, StartError
 from potluck.sandbox.probe import Finding
 from potluck.settings import Settings
 from potluck.terminal import check as module
@@ -57,6 +57,16 @@ def test_a_fresh_machine_is_fine_and_says_how_to_get_an_llm() -> None:
     )
     assert named("LLM").state == "off"
     assert named("database").text == "embedded PostgreSQL, version 18.4"
+
+
+def test_a_server_that_does_not_take_the_key_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(_: Settings) -> None:
+        raise StartError("The server at http://here does not take the key.", fix="Put one first.")
+
+    monkeypatch.setattr(module, "find", find)
+    text = "The server at http://here does not take the key."
+    assert named("server") == Fact("server", "bad", text, "Put one first.")
+    assert named("database").state == "ok"
 
 
 def test_a_provider_with_a_key_is_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from rich.console import Console
 
 from potluck.errors import PotluckError
+from potluck.server.turn import thread_id_of
 from potluck.terminal import commands as module
 from potluck.terminal.commands import Commands, Leave, _as_markdown
 from potluck.terminal.conversation import Terminal
 from potluck.terminal.notes import KeptNote
+from potluck.terminal.running import Running
 from potluck.terminal.threads import ThreadLine
 
 NOW = datetime.now(UTC)
@@ -27,7 +30,7 @@ class Talk:
     """Stands in for a conversation: keeps what is asked of it."""
 
     def __init__(self, messages: list[Mapping[str, Any]] | None = None) -> None:
-        self.running = object()
+        self.running = Running("http://here", 1, SecretStr("secret"), "ann")
         self.thread_id = "aaaa1111-0"
         self.model: str | None = None
         self.said = ""
@@ -82,8 +85,9 @@ def test_leaves(session: Session, line: str) -> None:
 
 def test_help_names_every_command(session: Session) -> None:
     told = session.run("/help")
-    for name in session.commands.suggest("/"):
+    for name, meaning in session.commands.suggest("/").items():
         assert name in told
+        assert meaning in told
 
 
 def test_what_is_no_command_is_told_with_the_nearest_and_the_way_to_say_it(
@@ -105,8 +109,31 @@ def test_threads_are_listed_and_gone_on_with(session: Session) -> None:
     assert session.talk.thread_id == "aaaa1111-0"
     session.talk.is_there = False
     assert "new thread, called trip" in session.run("/thread trip")
-    assert len(session.talk.thread_id) == 36
-    assert session.commands.suggest("/thread ") == ["aaaa1111-0", "bbbb2222-0"]
+    assert session.talk.thread_id == thread_id_of("trip", "ann")
+
+
+def test_threads_and_models_are_suggested_before_they_were_listed(session: Session) -> None:
+    assert dict(session.commands.suggest("/thread ")) == {
+        "aaaa1111-0": "About tea",
+        "bbbb2222-0": "About\x1b[31m trains",
+    }
+    assert list(session.commands.suggest("/model gr")) == [
+        "default",
+        "groq/big",
+        "groq/small",
+        "ollama/x",
+    ]
+    assert session.commands.suggest("/save ") == {}
+
+
+def test_a_server_that_is_gone_suggests_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> list[str]:
+        raise PotluckError("gone")
+
+    monkeypatch.setattr("potluck.terminal.offered.offered_models", fail)
+    assert session.commands.suggest("/model ") == {}
 
 
 def test_new_is_another_thread(session: Session) -> None:
@@ -167,6 +194,8 @@ def test_a_thread_is_saved_as_markdown_and_never_over_a_file(tmp_path: Path) -> 
         (str(file), "there already"),
         ("", "Where to"),
         (str(tmp_path / "no" / "x"), "cannot be written"),
+        ("~nobody-of-that-name/x.md", "cannot be written"),
+        ("a\0b", "cannot be written"),
     ]:
         with pytest.raises(PotluckError, match=words):
             session.run(f"/save {name}")

@@ -9,7 +9,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from potluck import cli
-from potluck.terminal.completion import complete_model, complete_thread
+from potluck.terminal.completion import complete_model, complete_thread, harmless
 from potluck.terminal.help import EXAMPLES, EXIT_CODES
 
 COMMANDS = typer.main.get_group(cli.app).commands
@@ -70,6 +70,11 @@ def test_where_nothing_can_be_known_nothing_is_suggested(
     monkeypatch.setenv("POTLUCK_LOG_LEVEL", "loud")
     assert complete_model("") == []
     assert complete_thread("") == []
+
+
+def test_a_title_cannot_run_anything_in_a_shell() -> None:
+    assert harmless('x\\\\$(touch y)`z`\'; rm "a" | b & c > d') == "x touch y z rm a b c d"
+    assert harmless("Tea in 京都, how much?") == "Tea in 京都, how much?"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from potluck.server.turn import Happened, Parked, Part, Piece, Values
+from potluck.terminal import live, markdown
 from potluck.terminal.live import LiveScreen, Pictures
 
 COLUMNS, LINES = 60, 16
@@ -105,6 +106,15 @@ def test_a_tool_shows_the_last_of_its_output_while_it_runs(monitor: Monitor) -> 
     assert monitor.end() == ["→ shell(command='make')", "← built"]
 
 
+def test_a_bar_of_progress_shows_as_it_is_now(monitor: Monitor) -> None:
+    monitor.show(CALL)
+    for text in ("10%", "\r55%\r", "90%"):
+        monitor.show(happened("tool_output", id="1", name="shell", text=text))
+    assert "  90%" in monitor.seen()
+    monitor.show(happened("tool_output", id="1", name="shell", text="\r100%\r\ndone\r\n"))
+    assert monitor.seen()[1:3] == ["  100%", "  done"]
+
+
 def test_calls_side_by_side_stand_above_their_own_results(monitor: Monitor) -> None:
     other = happened("tool_call", id="2", name="read_file", args={"path": "a"})
     read = happened("tool_result", id="2", name="read_file", ok=False, text="no file")
@@ -153,6 +163,18 @@ def test_a_long_answer_shows_its_end_and_then_all_of_it(monitor: Monitor) -> Non
     assert "line 0\n" not in "\n".join(monitor.seen())
     monitor.show(said("\n```\n"))
     assert [line.strip() for line in monitor.end() if line.strip()] == lines
+
+
+@pytest.mark.parametrize("text", ["1. item\n" * 5_000, "word " * 20_000])
+def test_of_what_is_long_only_what_has_room_is_drawn(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(
+        live, "rendered", lambda shown: drawn.append(len(shown)) or markdown.rendered(shown)
+    )
+    monitor.show(said(text))
+    assert max(drawn) <= 2 * COLUMNS * LINES
 
 
 def test_sources_are_listed_once_below_the_answer_with_whole_addresses(monitor: Monitor) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from potluck.terminal.markdown import MarkdownStream, rendered
+from potluck.terminal.markdown import MarkdownStream, end_of, rendered
 
 TEXT = """\
 # Tea
@@ -51,6 +51,39 @@ def test_a_block_comes_out_once_the_next_has_begun() -> None:
     assert stream.add("Three") == ""
     assert stream.add("\n") == "One\ntwo\n\n"
     assert stream.rest == "Three\n"
+
+
+@pytest.mark.parametrize("line", ["{}. tea\n", "tea {}\n", "| tea | {} |\n"])
+def test_a_long_block_is_not_read_anew_with_each_line(line: str) -> None:
+    stream = MarkdownStream()
+    read: list[int] = []
+    parse = stream._parser.parse
+    stream._parser.parse = lambda text: read.append(len(text)) or parse(text)  # type: ignore[method-assign]
+    text = "".join(line.format(number) for number in range(1, 600))
+    came = [stream.add(one) for one in text.splitlines(keepends=True)]
+    assert "".join(came) == ""
+    assert stream.rest == text
+    assert sum(read) < 40 * len(text)
+    # What comes after it is there soon
+    assert stream.add("\n\nShort.\n\n" + "And\n\n" * 1000).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("a\nb\nc\n", "b\nc\n"),
+        ("```py\na\nb\nc\n", "```py\nb\nc\n"),
+        (
+            "| a | b |\n|---|:-:|\n| 1 | 2 |\n| 3 | 4 |\n| 5 | 6 |\n",
+            "| a | b |\n|---|:-:|\n| 3 | 4 |\n| 5 | 6 |\n",
+        ),
+        ("| a |\nb\nc\n", "b\nc\n"),
+        ("word " * 20, ("word " * 20)[-30:]),
+        ("short\n", "short\n"),
+    ],
+)
+def test_the_end_of_a_block_is_a_block_of_its_kind(text: str, end: str) -> None:
+    assert end_of(text, lines=2, chars=30) == end
 
 
 def test_a_list_a_table_and_code_stay_whole() -> None:

@@ -52,6 +52,9 @@ def test_an_interrupt_at_the_prompt_says_how_to_leave_and_asks_again() -> None:
     assert "/quit" in beside.getvalue()
 
 
+KNOWN = {"/threads": "all", "/thread": "one"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -75,7 +78,7 @@ def keys() -> Iterator[PipeInput]:
 
 def key_prompt(folder: Path) -> KeyPrompt:
     console = Console(file=io.StringIO())
-    return KeyPrompt(folder / "chat_history", console, lambda _: ["/threads", "/thread"])
+    return KeyPrompt(folder / "chat_history", console, lambda _: KNOWN)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +111,18 @@ def test_what_was_typed_is_there_the_next_time_for_its_owner_alone(
     assert again.read() == "first\nline"
 
 
+def test_of_a_very_long_history_the_older_half_goes(keys: PipeInput, tmp_path: Path) -> None:
+    file = tmp_path / "chat_history"
+    entries = [f"\n# 2026-11-21 12:00:00\n+message {number}\n+# x\n" for number in range(30_000)]
+    file.write_text("".join(entries))
+    prompt = key_prompt(tmp_path)
+    assert file.stat().st_size <= 500_000
+    assert file.read_text().startswith("\n# 2026")
+    assert file.read_text().endswith(entries[-1])
+    keys.send_text("\x1b[A\r")
+    assert prompt.read() == "message 29999\n# x"
+
+
 def test_without_a_place_for_the_history_it_works_all_the_same(
     keys: PipeInput, tmp_path: Path
 ) -> None:
@@ -120,6 +135,7 @@ def test_without_a_place_for_the_history_it_works_all_the_same(
     [("/thre", ["/threads", "/thread"]), ("/x", []), ("thre", []), ("/thread\n/", [])],
 )
 def test_only_commands_are_completed(text: str, found: list[str]) -> None:
-    completer = _Commands(lambda _: ["/threads", "/thread"])
+    completer = _Commands(lambda _: KNOWN)
     completions = completer.get_completions(Document(text), CompleteEvent())
-    assert [one.text for one in completions] == found
+    told = [(one.text, one.display_meta_text) for one in completions]
+    assert told == [(one, KNOWN[one]) for one in found]

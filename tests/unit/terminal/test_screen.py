@@ -46,6 +46,14 @@ def test_long_lines_are_left_to_the_terminal_to_wrap() -> None:
     assert shown(said(text))[0] == f"{text}\n"
 
 
+def test_what_is_piped_on_keeps_its_tabs() -> None:
+    assert shown(said("all:\n\t"), said("cc\tx.c\n"))[0] == "all:\n\tcc\tx.c\n"
+
+
+def test_half_a_character_does_not_cost_the_answer() -> None:
+    assert shown(said("a\ud83d\udc4db"), said("c\udc80"))[0] == "abc\n"
+
+
 def test_brackets_are_text_and_no_markup() -> None:
     assert shown(said("[bold]x[/bold] :smile:"))[0] == "[bold]x[/bold] :smile:\n"
 

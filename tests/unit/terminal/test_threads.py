@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from potluck.server.turn import thread_id_of
-from potluck.terminal.threads import TITLE_CHARS, ThreadLine, mark, meant, recent, titled
+from potluck.terminal.threads import TITLE_CHARS, ThreadLine, mark, meant, named, recent, titled
 
 IDS = ["aaaa1111-1", "aaaa2222-2", "bbbb3333-3"]
 LISTED = [ThreadLine(one, "", "idle", datetime.now(UTC)) for one in IDS]
@@ -31,9 +31,44 @@ def test_an_id_is_itself() -> None:
     assert meant(one, LISTED) == one
 
 
+def test_a_name_is_of_its_owner_as_it_is_at_the_other_doors() -> None:
+    assert meant("trip", LISTED, "ann") == thread_id_of("trip", "ann") != thread_id_of("trip")
+    assert meant("bbbb", LISTED, "ann") == IDS[2]
+
+
+THERE = (
+    "5f3c2f6e-0d3e-4a55-9f9f-0a1b2c3d4e5f",
+    "5f3c2f6e-1111-4a55-9f9f",
+    "cafe0123-x",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "thread"),
+    [
+        ("cafe0123", THERE[2]),
+        ("CAFE0123-", THERE[2]),
+        ("5f3c2f6e-0", THERE[0]),
+        (THERE[0], THERE[0]),
+        # What several begin with, or none, what is too short, and what is no part of an id
+        ("5f3c2f6e", thread_id_of("5f3c2f6e", "ann")),
+        ("cafe9999", thread_id_of("cafe9999", "ann")),
+        ("cafe", thread_id_of("cafe", "ann")),
+        ("1", thread_id_of("1", "ann")),
+        ("trip", thread_id_of("trip", "ann")),
+    ],
+)
+async def test_the_beginning_of_an_id_as_it_is_listed_means_that_thread(
+    name: str, thread: str
+) -> None:
+    client = Threads(*({"thread_id": one} for one in THERE))
+    assert await named(client, name, "ann") == thread  # type: ignore[arg-type]
+
+
 def test_a_title_is_one_line_that_is_not_too_long() -> None:
     assert titled(" one\n two ") == "one two"
     assert len(titled("word " * 50)) == TITLE_CHARS
+    assert titled("\x1b]0;x\x07tea") == "]0;xtea"
 
 
 class Threads:
@@ -65,7 +100,7 @@ class Threads:
 async def test_a_thread_is_listed_with_its_title_or_its_first_message() -> None:
     at = "2026-11-21T12:00:00+00:00"
     client = Threads(
-        {"thread_id": "a", "metadata": {"title": "Tea"}, "status": "idle", "updated_at": at},
+        {"thread_id": "a", "metadata": {"title": "T\x1bea\n"}, "status": "idle", "updated_at": at},
         {"thread_id": "b", "metadata": {}, "status": "busy", "updated_at": at},
     )
     listed = await recent(client)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from potluck.server.turn import thread_id_of
 from potluck.settings import Settings
 from potluck.terminal import usage as module
 from potluck.terminal.running import Running
-from potluck.terminal.usage import cancel, resume, usage
+from potluck.terminal.usage import Done, cancel, resume, usage
 
 THREAD = "5f3c2f6e-0d3e-4a55-9f9f-0a1b2c3d4e5f"
 REPORT = QuotaReport.model_validate(
@@ -51,7 +51,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
 
         client = partial(httpx.Client, transport=httpx.MockTransport(handle))
         monkeypatch.setattr(module.httpx, "Client", client)
-        running = Running("http://here", 1, SecretStr("secret"))
+        running = Running("http://here", 1, SecretStr("secret"), "ann")
         monkeypatch.setattr(module, "find", lambda _: running)
         return seen
 
@@ -108,11 +108,13 @@ def test_a_parked_run_is_resumed_or_cancelled_on_the_server(
     settings: Settings, serve: Serve
 ) -> None:
     seen = serve(lambda _: httpx.Response(204))
-    assert resume(settings, THREAD) == THREAD
-    assert cancel(settings, "my chat") == thread_id_of("my chat")
+    assert resume(settings, THREAD) == Done(THREAD, "resumed")
+    # A name is that of the key's user
+    mine = thread_id_of("my chat", "ann")
+    assert cancel(settings, "my chat") == Done(mine, "cancelled")
     assert [(request.method, request.url.path) for request in seen] == [
         ("POST", f"/quota/parked/{THREAD}/resume"),
-        ("DELETE", f"/quota/parked/{thread_id_of('my chat')}"),
+        ("DELETE", f"/quota/parked/{mine}"),
     ]
 
 

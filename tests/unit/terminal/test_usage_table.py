@@ -1,6 +1,7 @@
 """What `potluck usage` prints."""
 
 import io
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -199,6 +200,11 @@ def test_a_narrow_terminal_loses_nothing(width: int) -> None:
     ]
 
 
+def test_without_a_limit_there_is_no_bar_and_no_room_for_one() -> None:
+    shown = report(provider(model(window(3, None))))
+    assert printed(shown, 20).splitlines()[2].startswith("    3 calls no limit known")
+
+
 def test_only_what_is_used_up_has_a_full_bar() -> None:
     for used, bar in [(0, "░" * 10), (1, "█" + "░" * 9), (99.9, "█" * 9 + "░"), (100, "█" * 10)]:
         assert bar in printed(report(provider(model(window(used)))), 80)
@@ -232,6 +238,8 @@ def test_a_parked_run_tells_when_and_why() -> None:
     assert "in 2 h 3 min: all are out" in text
     assert "  thread-1  at Sat " in text
     assert "--resume ID" in text
+    later = parked.model_copy(update={"resume_at": NOON + timedelta(days=9)})
+    assert re.search(r"at 30 Nov \d\d:\d\d, in 9 d:", printed(report(parked=(later,)), 40))
 
 
 def test_todays_use_is_told_in_one_line() -> None:
@@ -253,10 +261,16 @@ def test_todays_use_is_told_in_one_line() -> None:
     )
     assert printed(report(today=totals)).splitlines()[-1] == (
         "today (UTC): 41 calls; 3 failed; 2 held back by our own limits; 120,345 tokens in, "
-        "5,210 out; 4 from the cache (900 tokens saved); 6 steps in 2 calls; $0.041 not spent; "
-        "1 at no known price"
+        "5,210 out; 4 from the cache (900 tokens saved); 6 steps batched in 2 calls; "
+        "$0.041 not spent; 1 at no known price"
     )
     assert printed(report()).endswith("today (UTC): 0 calls")
+    one = totals.model_copy(
+        update={"sent": 1, "batches": 1, "batched_steps": 3, "cached_tokens": 1}
+    )
+    told = printed(report(today=one))
+    assert "1 call;" in told
+    assert "(1 token saved); 3 steps batched in 1 call;" in told
 
 
 def test_several_days_have_a_line_each() -> None:

@@ -17,6 +17,7 @@ from potluck.server.openai.responses.kept import ACTIVE, Json, Kept, Shelf
 from potluck.server.openai.responses.left_behind import as_it_stands, stop_run
 from potluck.server.openai.responses.making import database_errors
 from potluck.server.openai.responses.work import STALE_S, Works
+from potluck.server.stored_text import UNSTORABLE
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,11 @@ def not_found(response_id: str) -> ApiError:
     )
 
 
+def _refuse_no_id(response_id: str) -> None:
+    if UNSTORABLE.search(response_id):
+        raise not_found(response_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Fetching:
     """What one caller may do with kept responses. Raises ApiError."""
@@ -80,6 +86,7 @@ class Fetching:
 
     async def find(self, response_id: str) -> Kept:
         """A response of this caller's."""
+        _refuse_no_id(response_id)
         with database_errors():
             kept = await self.shelf.find(self.tenant, response_id)
         if kept is None:
@@ -104,6 +111,7 @@ class Fetching:
 
     async def delete(self, response_id: str) -> bool:
         """Forget it, and end the work on it; whether it was there."""
+        _refuse_no_id(response_id)
         with database_errors():
             kept = await self.shelf.find(self.tenant, response_id)
             is_gone = await self.shelf.delete(self.tenant, response_id)

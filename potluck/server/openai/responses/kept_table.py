@@ -1,18 +1,12 @@
 """The table of kept responses in PostgreSQL, shared by replicas."""
 
 import json
-import time
 from collections.abc import Sequence
 
 from psycopg.types.json import Json as AsJson
 
 from potluck.pool import Pool
 from potluck.server.openai.responses.kept import Exchange, Json, Kept
-
-# How long a response is kept after something last led on from it
-KEEP_DAYS = 30
-SWEEP_EVERY_S = 3600.0
-SWEPT_AT_ONCE = 10_000
 
 _PUT = """
 INSERT INTO responses AS held (id, tenant, previous_id, conversation, thread, thread_id, status,
@@ -60,11 +54,6 @@ WHERE is_deleted AND tenant = %s
 _WORK = """
 UPDATE responses SET worked_at = now() WHERE id = %s AND NOT is_deleted RETURNING status
 """
-_SWEEP = """
-DELETE FROM responses WHERE id IN (
-    SELECT id FROM responses WHERE used_at < now() - make_interval(days => %s) LIMIT %s
-)
-"""
 
 
 class KeptTable:
@@ -72,7 +61,6 @@ class KeptTable:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._swept_at = 0.0
 
     async def put(self, kept: Kept) -> None:
         """As `Shelf` says."""
@@ -92,9 +80,6 @@ class KeptTable:
         )
         async with self._pool.connection() as connection:
             await connection.execute(_PUT, values)
-            if time.monotonic() - self._swept_at > SWEEP_EVERY_S or not self._swept_at:
-                self._swept_at = time.monotonic()
-                await connection.execute(_SWEEP, (KEEP_DAYS, SWEPT_AT_ONCE))
 
     async def find(self, tenant: str, response_id: str) -> Kept | None:
         """As `Shelf` says."""
