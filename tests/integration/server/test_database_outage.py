@@ -224,7 +224,7 @@ def test_while_the_database_hangs_each_door_says_so_promptly(
 
 
 def test_while_the_database_is_away_each_door_says_so_promptly(
-    start_server: Callable[..., Any], own_simulator: SimulatorServer, wire: Wire
+    wire: Wire, start_server: Callable[..., Any], own_simulator: SimulatorServer
 ) -> None:
     server = start_server(simulator=own_simulator, env={"DATABASE_URL": wire.url})
     models_answer(server, WARM_UP)
@@ -240,7 +240,7 @@ SLOW = Reply("Here I am.", delay=Delay(first_byte_s=ANSWER_S))
 
 @pytest.mark.parametrize("outage_s", [5.0])
 def test_a_run_under_way_outlasts_an_outage(
-    start_server: Callable[..., Any], own_simulator: SimulatorServer, wire: Wire, outage_s: float
+    wire: Wire, start_server: Callable[..., Any], own_simulator: SimulatorServer, outage_s: float
 ) -> None:
     own_simulator.script.on(SLOW)
     server = start_server(simulator=own_simulator, env={"DATABASE_URL": wire.url})
