@@ -19,6 +19,7 @@ _CHECKED_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _MOST = 2**31 - 1
 _OURS = re.compile(r"/(threads|runs|assistants|store|crons)(/|$)")
 _RUN = re.compile(r"(?P<thread>/threads/[^/]+)?/runs(/stream|/wait)?/?")
+_OPERATORS = frozenset({"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"})
 _STATE = re.compile(r"/threads/[^/]+/state/?")
 
 
@@ -89,6 +90,11 @@ def _mistakes_of_form(body: dict[str, object]) -> Iterator[Mistake]:
     given = config.get("configurable") if isinstance(config, dict) else None
     if given is not None and not isinstance(given, dict):
         yield ("body", "config", "configurable"), "is no object"
+    wanted = body.get("filter")
+    for name, value in wanted.items() if isinstance(wanted, dict) else ():
+        if isinstance(value, dict) and (unknown := sorted(value.keys() - _OPERATORS)):
+            text = f"has {', '.join(unknown)}, not one of {', '.join(sorted(_OPERATORS))}"
+            yield ("body", "filter", name), text
 
 
 def _completed(path: str, run: dict[str, object]) -> dict[str, object] | None:

@@ -136,6 +136,7 @@ async def test_a_number_that_no_answer_can_quote_is_refused(body: str, number: s
         ({"limit": 10**30}, ["limit"]),
         ({"offset": 10**30}, ["offset"]),
         ({"config": {"configurable": 5}}, ["config", "configurable"]),
+        ({"filter": {"age": {"$gt": 3, "$near": 4}}}, ["filter", "age"]),
     ],
 )
 async def test_what_would_be_taken_on_trust_is_refused(
@@ -144,6 +145,11 @@ async def test_what_would_be_taken_on_trust_is_refused(
     answer = await post("/assistants/search", body)
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["body", *place]
+
+
+async def test_filters_of_the_store_with_operators_that_it_knows_pass() -> None:
+    wanted = {"filter": {"age": {"$gt": 3, "$lte": 9}, "name": "Ada"}, "limit": 3}
+    assert (await post("/store/items/search", wanted)).status_code == 200
 
 
 async def test_a_path_with_nul_is_not_found() -> None:
