@@ -69,6 +69,9 @@ class SharedRows[Key: str | tuple[str, ...], Row](ABC):
             self._behind.wake()
 
     async def _flush(self, pool: Pool) -> None:
+        if not self._changed and not self._gone:
+            # A server that stops while the database is away would wait for nothing
+            return
         # In one order everywhere, so that no two servers wait for each other's rows
         rows = {key: self._known[key] for key in sorted(self._changed)}
         gone = sorted(self._gone)
@@ -77,8 +80,7 @@ class SharedRows[Key: str | tuple[str, ...], Row](ABC):
         self._changed -= {key for key, row in rows.items() if self._known.get(key) is row}
 
     async def _refresh(self, pool: Pool) -> None:
-        if self._changed or self._gone:
-            await self._flush(pool)
+        await self._flush(pool)
         self._take_over(await self._read(pool))
 
     @abstractmethod

@@ -154,3 +154,11 @@ async def test_without_a_database_nothing_is_written_and_nothing_fails() -> None
     shelf.take("a")
     assert shelf.known == {}
     await shelf.aclose()
+
+
+async def test_where_nothing_has_changed_closing_waits_for_no_database(table: Table) -> None:
+    shelf = await open_shelf(table)
+    table.may_end.clear()
+    async with asyncio.timeout(1):
+        await shelf.aclose()
+    assert not table.begun.is_set()
