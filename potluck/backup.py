@@ -162,7 +162,8 @@ def _put_in_place(home: Path, url: str, dump: Path, new: Path, old: Path) -> Non
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """Inside the block nobody stops this process politely: it is in the middle of one step."""
-    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    polite = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in {*polite}}
     try:
         yield
     finally:

@@ -45,7 +45,10 @@ class Spans:
 
 def _told(span: dict[str, Any]) -> str:
     events = [{**event, "timestamp": None} for event in span["events"]]
-    return json.dumps([span["name"], span["status"], span["attributes"], events, span["links"]])
+    links = [link["attributes"] for link in span["links"]]
+    # The id of the process is made anew for each
+    own = {**span["resource"]["attributes"], "service.instance.id": None}
+    return json.dumps([span["name"], span["status"], span["attributes"], events, links, own])
 
 
 @contextmanager

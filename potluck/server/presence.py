@@ -42,8 +42,9 @@ SELECT coalesce(nullif(holder.application_name, ''), 'a server without a name')
 FROM pg_locks AS held LEFT JOIN pg_stat_activity AS holder USING (pid)
 WHERE held.locktype = 'advisory' AND held.objsubid = 1 AND held.granted
     AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (held.classid::bigint << 32 | held.objid::bigint) = %s
+    AND (held.classid::bigint << 32 | held.objid::bigint) = %(database)s
     AND held.pid <> pg_backend_pid()
+    AND (held.mode = 'ExclusiveLock' OR NOT %(shares)s)
 ORDER BY 1
 """
 
@@ -170,6 +171,8 @@ class _Presence:
         return row is not None and bool(row[0])
 
     def _others(self, connection: Connection) -> _Others:
-        names = [str(name) for (name,) in connection.execute(_HOLDERS, [DATABASE_LOCK])]
+        # Those that share the database, too, keep nobody from it who does
+        values = {"database": DATABASE_LOCK, "shares": self._shares}
+        names = [str(name) for (name,) in connection.execute(_HOLDERS, values)]
         others = (name for name in names if name != self._shown_name)
         return _Others(tuple(name.removeprefix(_SAID_BEFORE_NAMES) for name in others))

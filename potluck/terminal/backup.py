@@ -19,6 +19,8 @@ def told() -> Iterator[Tell]:
     before = {
         one: signal.signal(one, signal.default_int_handler)
         for one in (signal.Signals[name] for name in names)
+        # As `nohup` wants it
+        if signal.getsignal(one) is not signal.SIG_IGN
     }
     try:
         with Console(stderr=True).status("Starting the database …") as status:

@@ -151,10 +151,13 @@ def redis_empty(shared_cluster: Cluster) -> Iterator[Callable[[float], None]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def killed(away_s: float) -> None:
-        for one in psutil.Process().children():
-            if one.name() == "redis-server" and any(port in word for word in one.cmdline()):
-                one.kill()
-                psutil.wait_procs([one])
+        [victim] = [
+            one
+            for one in psutil.Process().children()
+            if one.name() == "redis-server" and any(port in word for word in one.cmdline())
+        ]
+        victim.kill()
+        psutil.wait_procs([victim])
         time.sleep(away_s)
         folder = shared_cluster.folder
         started.append(subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL))

@@ -113,6 +113,28 @@ def test_a_broken_connection_is_made_anew(database: str) -> None:
             pytest.fail("its place was lost")
 
 
+def test_one_with_redis_whose_place_is_not_free_yet_waits_beside_the_others(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("signal.raise_signal", told.append)
+    take = "SELECT pg_advisory_lock(%s, hashtext(%s))"
+    with (
+        shown(database, "two", shares=True),
+        shown(database, "one", shares=True),
+        ThreadPoolExecutor() as beside,
+        psycopg.connect(database, autocommit=True) as gone,
+    ):
+        # As a connection that the database has not yet noticed to be broken
+        holding = beside.submit(gone.execute, take, [PRESENCE_LOCK, "one"])
+        before = connections(database, "one")
+        cut(database, "one")
+        holding.result(WAIT_S)
+        wait_for(lambda: connections(database, "one") - before)
+        time.sleep(1.5)
+        assert told == []
+
+
 def test_one_whose_place_was_taken_while_it_was_away_stops(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

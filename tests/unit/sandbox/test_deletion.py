@@ -51,3 +51,23 @@ def test_what_is_no_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         delete_tree(tmp_path / "none")
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_link_put_in_a_folders_place_meanwhile_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, outside = tmp_path / "folder", tmp_path / "outside"
+    (folder / "inner").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "kept.txt").write_text("kept")
+    rename = os.rename
+
+    def swapped(name: str, to: Path, *, src_dir_fd: int) -> None:
+        (folder / "inner").rmdir()
+        (folder / "inner").symlink_to(outside)
+        rename(name, to, src_dir_fd=src_dir_fd)
+
+    monkeypatch.setattr(os, "rename", swapped)
+    with pytest.raises(NotADirectoryError):
+        delete_tree(folder)
+    assert (outside / "kept.txt").read_text() == "kept"
